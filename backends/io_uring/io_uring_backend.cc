@@ -1,0 +1,225 @@
+#include "backends/io_uring/io_uring_backend.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <utility>
+
+#include "backends/io_uring/ring.h"
+#include "backends/poll_mask.h"
+#include "platform/posix/wake_up.h"
+
+namespace weir::internal {
+namespace {
+
+// What a completion is for. A poll of a socket carries the record's address
+// and, in the bits that alignment leaves free, which of its successive polls it
+// is: the completion of one that was cancelled can come after the next has been
+// armed.
+constexpr std::uint32_t kSerialMask = alignof(WatchedSocket) - 1;
+// Control requests whose own completions say nothing that the poll's do not
+// (survey trap 49): not found and already running both mean that the poll's
+// completion is on its way.
+constexpr std::uint64_t kIgnored = 0;
+constexpr std::uint64_t kWakeUp = 1;
+
+// WatchedSocket::backend_data: the serial number of the present poll and, above
+// it, the conditions that it was asked for.
+constexpr int kAskedShift = 8;
+
+constexpr std::uint32_t SerialOf(std::uint32_t data) {
+  return data & kSerialMask;
+}
+constexpr Condition AskedOf(std::uint32_t data) {
+  return static_cast<Condition>(data >> kAskedShift);
+}
+constexpr std::uint32_t MakeData(std::uint32_t serial, Condition asked) {
+  return (serial & kSerialMask) |
+         (static_cast<std::uint32_t>(asked) << kAskedShift);
+}
+
+class IoUringBackend final : public Backend {
+ public:
+  IoUringBackend(std::unique_ptr<Ring> ring, platform::WakeUp wake_up,
+                 const BackendOptions& options)
+      : ring_(std::move(ring)),
+        wake_up_(std::move(wake_up)),
+        several_threads_(options.threads > 1),
+        max_events_(options.max_events) {}
+
+  std::string_view name() const override { return "io_uring"; }
+
+  Capabilities capabilities() const override {
+    return {.readiness_model = ReadinessModel::kSingleShot};
+  }
+
+  //   from     to       requests
+  //   absent   present  POLL_ADD, single-shot: checks the present state
+  //   present  absent   ASYNC_CANCEL; the poll's completion is then stale
+  //   present  present  both: an update in place would tell apart neither
+  //                     whether the old poll had completed already, nor which
+  //                     of the two a completion is of
+  absl::Status Arm(WatchedSocket& socket, const Watch& from,
+                   const Watch& to) override {
+    if (absl::Status status = Prepare(); !status.ok()) return status;
+    const unsigned entries = (from.present ? 1u : 0u) + (to.present ? 1u : 0u);
+    if (absl::Status status = ring_->MakeRoom(entries); !status.ok()) {
+      return status;
+    }
+    if (from.present) RemovePoll(socket);
+    if (to.present) AddPoll(socket, to.conditions, /*multishot=*/false);
+    return absl::OkStatus();
+  }
+
+  absl::Status Submit() override {
+    if (several_threads_) {
+      if (absl::Status status = Prepare(); !status.ok()) return status;
+    }
+    return ring_->Submit();
+  }
+
+  absl::Status Wait(std::int64_t timeout_ns) override {
+    if (several_threads_) return ring_->WaitOnly(timeout_ns);
+    if (absl::Status status = Prepare(); !status.ok()) return status;
+    return ring_->SubmitAndWait(timeout_ns, max_events_);
+  }
+
+  void Collect(ReadyList& ready) override {
+    ring_->Reap(max_events_, [&](const io_uring_cqe& completion) {
+      return Translate(completion, ready);
+    });
+    if (ring_->TakeLostCompletions()) {
+      wake_up_armed_ = false;
+      ready.ReportLoss();
+    }
+  }
+
+  void Wake() override { wake_up_.Signal(); }
+
+  std::uint64_t system_calls() const override {
+    return ring_->system_calls();
+  }
+
+ private:
+  static std::uint64_t TokenOf(const WatchedSocket& socket) {
+    return reinterpret_cast<std::uintptr_t>(&socket) |
+           SerialOf(socket.backend_data);
+  }
+
+  // Takes the ring for this thread, and arms the wake-up if it is not.
+  absl::Status Prepare() {
+    if (wake_up_armed_) return absl::OkStatus();
+    if (absl::Status status = ring_->Enable(); !status.ok()) return status;
+    if (absl::Status status = ring_->MakeRoom(1); !status.ok()) return status;
+    // Multishot tells each signal, as an edge, so none has to be read back.
+    io_uring_sqe* entry = ring_->NextEntry();
+    io_uring_prep_poll_multishot(entry, wake_up_.descriptor(), POLLIN);
+    io_uring_sqe_set_data64(entry, kWakeUp);
+    wake_up_armed_ = true;
+    return absl::OkStatus();
+  }
+
+  // Whether it was an event of a socket.
+  bool Translate(const io_uring_cqe& completion, ReadyList& ready) {
+    if (completion.user_data == kIgnored) return false;
+    if (completion.user_data == kWakeUp) {
+      // Ended by itself, as after an overflow (survey trap 45).
+      if ((completion.flags & IORING_CQE_F_MORE) == 0) wake_up_armed_ = false;
+      return false;
+    }
+    auto& socket = *reinterpret_cast<WatchedSocket*>(
+        static_cast<std::uintptr_t>(completion.user_data &
+                                    ~std::uint64_t{kSerialMask}));
+    const bool more = (completion.flags & IORING_CQE_F_MORE) != 0;
+    if (!more) socket.Unpin();
+    if ((completion.user_data & kSerialMask) !=
+        SerialOf(socket.backend_data)) {
+      // A stale multishot that could not be cancelled when it was meant to be.
+      if (more && ring_->MakeRoom(1).ok()) Cancel(completion.user_data);
+      return false;
+    }
+    if (completion.res < 0) {
+      // Cancelled, and not by us: the thread that armed it has ended.
+      ready.Report(socket, completion.res == -ECANCELED ? Condition::kNone
+                                                        : Condition::kError);
+      return true;
+    }
+    const Condition conditions =
+        ConditionsFromPollMask(static_cast<std::uint32_t>(completion.res));
+    const Condition asked = AskedOf(socket.backend_data);
+    if (Has(conditions, ~Condition::kPeerClosed | asked)) {
+      ready.Report(socket, conditions);
+      if (more) StopMultishot(socket);
+      return true;
+    }
+    if (!more) OutwaitPeerClosed(socket, ready);
+    return false;
+  }
+
+  // Both with room in the submission queue.
+  void AddPoll(WatchedSocket& socket, Condition asked, bool multishot) {
+    socket.backend_data = MakeData(SerialOf(socket.backend_data) + 1, asked);
+    io_uring_sqe* entry = ring_->NextEntry();
+    io_uring_prep_poll_add(entry, static_cast<int>(socket.socket()),
+                           PollMaskFor(asked));
+    if (multishot) entry->len |= IORING_POLL_ADD_MULTI;
+    io_uring_sqe_set_data64(entry, TokenOf(socket));
+    socket.Pin();
+  }
+  // Not POLL_REMOVE: that leaves a multishot poll alive, and the file open, when
+  // its report is just being made (-EALREADY, measured on Linux 6.18).
+  void Cancel(std::uint64_t token) {
+    io_uring_sqe* entry = ring_->NextEntry();
+    io_uring_prep_cancel64(entry, token, 0);
+    io_uring_sqe_set_data64(entry, kIgnored);
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  }
+  void RemovePoll(WatchedSocket& socket) {
+    Cancel(TokenOf(socket));
+    socket.backend_data = MakeData(SerialOf(socket.backend_data) + 1,
+                                   AskedOf(socket.backend_data));
+  }
+
+  // The kernel adds POLLRDHUP to every poll's mask (io_uring/poll.c,
+  // IO_POLL_UNMASK), so once the peer has closed its side a single-shot poll for
+  // anything else is over at once, again and again. A multishot poll reports it
+  // once and then what wakes it.
+  void OutwaitPeerClosed(WatchedSocket& socket, ReadyList& ready) {
+    if (ring_->MakeRoom(1).ok()) {
+      AddPoll(socket, AskedOf(socket.backend_data), /*multishot=*/true);
+    } else {
+      ready.Report(socket, Condition::kNone);
+    }
+  }
+
+  // The next poll, if there is one, looks at the present state: nothing that
+  // this one would report is lost.
+  void StopMultishot(WatchedSocket& socket) {
+    if (ring_->MakeRoom(1).ok()) {
+      RemovePoll(socket);
+    } else {
+      // It goes on; what it reports is stale.
+      socket.backend_data = MakeData(SerialOf(socket.backend_data) + 1,
+                                     AskedOf(socket.backend_data));
+    }
+  }
+
+  const std::unique_ptr<Ring> ring_;
+  platform::WakeUp wake_up_;
+  const bool several_threads_;
+  const int max_events_;
+  bool wake_up_armed_ = false;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Backend>> CreateIoUringBackend(
+    const BackendOptions& options) {
+  auto ring = Ring::Create({.several_threads = options.threads > 1});
+  if (!ring.ok()) return ring.status();
+  auto wake_up = platform::WakeUp::Create();
+  if (!wake_up.ok()) return wake_up.status();
+  return std::make_unique<IoUringBackend>(*std::move(ring),
+                                          *std::move(wake_up), options);
+}
+
+}  // namespace weir::internal

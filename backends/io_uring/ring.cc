@@ -1,0 +1,169 @@
+#include "backends/io_uring/ring.h"
+
+#include <poll.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "platform/error.h"
+#include "weir/backend.h"
+#include "weir/status.h"
+
+namespace weir::internal {
+namespace {
+
+constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+
+// What every kernel since Linux 5.18 has, and this backend builds on.
+constexpr struct {
+  unsigned flag;
+  const char* name;
+} kNeededFeatures[] = {
+    {IORING_FEAT_NODROP, "lossless completion queue"},
+    {IORING_FEAT_EXT_ARG, "waits with a timeout"},
+    {IORING_FEAT_CQE_SKIP, "silent success"},
+    {IORING_FEAT_LINKED_FILE, "files resolved at execution"},
+};
+
+absl::Status Refused(int error) {
+  const absl::Status system = platform::SystemError(error, "io_uring_setup");
+  const char* advice = nullptr;
+  switch (error) {
+    case EPERM:
+      advice =
+          "the sysctl kernel.io_uring_disabled or a seccomp filter forbids it";
+      break;
+    case ENOSYS:
+      advice = "the kernel has no io_uring, or a seccomp filter hides it";
+      break;
+    case EINVAL:
+      advice = "the kernel is older than Linux 6.1";
+      break;
+    default:
+      return system;
+  }
+  return StatusWithCause(absl::StatusCode::kUnavailable, CauseOf(system),
+                         std::string(system.message()) + ": " + advice, error);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const Options& options) {
+  std::unique_ptr<Ring> ring(new Ring);
+  io_uring_params params{};
+  params.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+  params.cq_entries = options.completion_entries;
+  if (!options.several_threads) {
+    params.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                    IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED;
+  }
+  const int result = io_uring_queue_init_params(options.submission_entries,
+                                                &ring->ring_, &params);
+  if (result < 0) return Refused(-result);
+  ring->initialised_ = true;
+  ring->enabled_ = options.several_threads;
+  for (const auto& feature : kNeededFeatures) {
+    if ((params.features & feature.flag) == 0) {
+      return absl::UnavailableError(
+          absl::StrCat("io_uring_setup: the kernel's io_uring lacks: ",
+                       feature.name, " (Linux 6.1 has it)"));
+    }
+  }
+  return ring;
+}
+
+Ring::~Ring() {
+  if (initialised_) io_uring_queue_exit(&ring_);
+}
+
+absl::Status Ring::Enable() {
+  if (enabled_) return absl::OkStatus();
+  CountSystemCall();
+  // liburing 2.3 declares io_uring_enable_rings but does not export it.
+  const int result = io_uring_register(static_cast<unsigned>(ring_.ring_fd),
+                                       IORING_REGISTER_ENABLE_RINGS, nullptr,
+                                       0);
+  if (result < 0) {
+    return platform::SystemError(-result, "io_uring_register ENABLE_RINGS");
+  }
+  enabled_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Ring::MakeRoom(unsigned entries) {
+  if (io_uring_sq_space_left(&ring_) >= entries) return absl::OkStatus();
+  if (absl::Status status = Submit(); !status.ok()) return status;
+  if (io_uring_sq_space_left(&ring_) >= entries) return absl::OkStatus();
+  return absl::UnavailableError(
+      "io_uring_enter: the submission queue is full");
+}
+
+absl::Status Ring::Submit() {
+  if (!enabled_) return absl::OkStatus();
+  if (io_uring_sq_ready(&ring_) == 0) return absl::OkStatus();
+  CountSystemCall();
+  const int result = io_uring_submit_and_get_events(&ring_);
+  if (result < 0 && result != -EINTR) {
+    return platform::SystemError(-result, "io_uring_enter");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Ring::SubmitAndWait(std::int64_t timeout_ns, int most) {
+  CountSystemCall();
+  const auto all = static_cast<unsigned>(most);
+  __kernel_timespec timeout{timeout_ns / kNsPerSecond,
+                            timeout_ns % kNsPerSecond};
+  io_uring_cqe* first = nullptr;
+  absl::Status status = FromWait(io_uring_submit_and_wait_timeout(
+      &ring_, &first, timeout_ns == 0 ? all : 1,
+      timeout_ns == Backend::kForever ? nullptr : &timeout, nullptr));
+  if (status.ok() && HoldsBack() && io_uring_cq_ready(&ring_) < all) {
+    CountSystemCall();
+    timeout = {};
+    status = FromWait(
+        io_uring_wait_cqes(&ring_, &first, all, &timeout, nullptr));
+  }
+  return status;
+}
+
+bool Ring::HoldsBack() const {
+  return (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) &
+          IORING_SQ_TASKRUN) != 0;
+}
+
+absl::Status Ring::WaitOnly(std::int64_t timeout_ns) {
+  CountSystemCall();
+  __kernel_timespec timeout{timeout_ns / kNsPerSecond,
+                            timeout_ns % kNsPerSecond};
+  io_uring_cqe* first = nullptr;
+  return FromWait(io_uring_wait_cqes(
+      &ring_, &first, 1,
+      timeout_ns == Backend::kForever ? nullptr : &timeout, nullptr));
+}
+
+absl::Status Ring::FromWait(int result) {
+  switch (-result) {
+    case ETIME:
+    case EINTR:
+      return absl::OkStatus();
+    case EBADR:
+      lost_ = true;
+      return absl::OkStatus();
+    // Short of memory, or completions to be reaped first: what was not taken
+    // stays queued for the next wait. A moment's pause, because the caller
+    // will come again at once.
+    case EAGAIN:
+    case EBUSY:
+    case ENOMEM:
+      poll(nullptr, 0, 1);
+      return absl::OkStatus();
+    default:
+      return result >= 0 ? absl::OkStatus()
+                         : platform::SystemError(-result, "io_uring_enter");
+  }
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,101 @@
+// A ring: its set-up, its two queues, and every system call on it.
+
+#ifndef WEIR_BACKENDS_IO_URING_RING_H_
+#define WEIR_BACKENDS_IO_URING_RING_H_
+
+#include <liburing.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace weir::internal {
+
+// Threads. For one thread: created by any, then used by the one that first
+// called Enable() (IORING_SETUP_SINGLE_ISSUER; that is also what allows the
+// kernel to run completions only when it waits, DEFER_TASKRUN). For several:
+// MakeRoom, NextEntry, Submit and the completions one at a time; WaitOnly may
+// run at the same time as these.
+class Ring {
+ public:
+  struct Options {
+    bool several_threads = false;
+    unsigned submission_entries = 1024;
+    unsigned completion_entries = 8192;
+  };
+
+  // Errors as CreateIoUringBackend.
+  static absl::StatusOr<std::unique_ptr<Ring>> Create(const Options& options);
+  ~Ring();
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  bool enabled() const { return enabled_; }
+  // Gives the ring to the calling thread. No effect if it is enabled.
+  absl::Status Enable();
+
+  // Sees to it that the submission queue has room for `entries` more. A full
+  // queue is handed to the kernel; Unavailable if the kernel takes nothing, and
+  // nothing is lost (survey trap 52).
+  absl::Status MakeRoom(unsigned entries);
+  // An empty submission entry, of those there is room for.
+  io_uring_sqe* NextEntry() { return io_uring_get_sqe(&ring_); }
+
+  // Hands the submission queue over and lets what it completed take effect,
+  // without waiting.
+  absl::Status Submit();
+
+  // The same, then waits for a completion; one system call, unless so much has
+  // completed that the kernel keeps the rest back: since Linux 6.13 it runs no
+  // more than max(20, wanted) deferred completions in a call, and is asked once
+  // more, for `most`. The forms of a timeout are Backend::Wait's. OK also when
+  // the time is over or a signal came.
+  absl::Status SubmitAndWait(std::int64_t timeout_ns, int most);
+  // Waits without touching the submission queue.
+  absl::Status WaitOnly(std::int64_t timeout_ns);
+
+  // Calls `consume(const io_uring_cqe&)` for completions, which are gone then,
+  // until it has returned true (meaning: that was an event) `most` times.
+  template <typename Consume>
+  void Reap(int most, Consume&& consume) {
+    unsigned head = 0;
+    io_uring_cqe* cqe = nullptr;
+    int count = 0;
+    io_uring_for_each_cqe(&ring_, head, cqe) {
+      if (most == 0) break;
+      if (consume(*cqe)) --most;
+      ++count;
+    }
+    if (count > 0) io_uring_cq_advance(&ring_, static_cast<unsigned>(count));
+  }
+
+  // True once after the kernel had no memory to keep completions for which the
+  // queue had no room (io_uring_setup(2), EBADR): some are lost.
+  bool TakeLostCompletions() { return std::exchange(lost_, false); }
+
+  std::uint64_t system_calls() const {
+    return system_calls_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  Ring() = default;
+  void CountSystemCall() {
+    system_calls_.fetch_add(1, std::memory_order_relaxed);
+  }
+  absl::Status FromWait(int result);
+  // There are completions that the kernel has not run.
+  bool HoldsBack() const;
+
+  io_uring ring_{};
+  bool initialised_ = false;
+  bool enabled_ = false;
+  bool lost_ = false;
+  std::atomic<std::uint64_t> system_calls_{0};
+};
+
+}  // namespace weir::internal
+
+#endif  // WEIR_BACKENDS_IO_URING_RING_H_

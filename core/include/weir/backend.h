@@ -1,0 +1,255 @@
+// The one interface between the portable core and a kernel's mechanism. It is
+// public so that a mechanism of the user's own can be plugged in:
+//
+//   auto loop = weir::EventLoop::Create(std::make_unique<MyBackend>());
+//
+// A backend arms, waits and translates. It has no policy: one-shot
+// bookkeeping, the meaning of edge and level, staleness, `removed`, handler
+// serialisation and deadlines are the core's, once for all backends.
+
+#ifndef WEIR_BACKEND_H_
+#define WEIR_BACKEND_H_
+
+#include <cstdint>
+#include <limits>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "weir/events.h"
+#include "weir/native_socket.h"
+
+namespace weir {
+
+// What a kernel says about a socket. Wider than Events, because the core must
+// tell "the peer closed its side" from "both sides are done".
+enum class Condition : std::uint8_t {
+  kNone = 0,
+  kReadable = 1,
+  kWritable = 2,
+  // The peer will send no more (POLLRDHUP).
+  kPeerClosed = 4,
+  // Neither side will send any more, or a stream was never connected (POLLHUP).
+  kClosed = 8,
+  // An error is pending on the socket (POLLERR).
+  kError = 0x40,
+  kAll = 0x4f,
+};
+
+constexpr Condition operator|(Condition a, Condition b) {
+  return static_cast<Condition>(static_cast<std::uint8_t>(a) |
+                                static_cast<std::uint8_t>(b));
+}
+constexpr Condition operator&(Condition a, Condition b) {
+  return static_cast<Condition>(static_cast<std::uint8_t>(a) &
+                                static_cast<std::uint8_t>(b));
+}
+constexpr Condition operator~(Condition a) {
+  return static_cast<Condition>(~static_cast<std::uint8_t>(a)) &
+         Condition::kAll;
+}
+constexpr Condition& operator|=(Condition& a, Condition b) { return a = a | b; }
+constexpr Condition& operator&=(Condition& a, Condition b) { return a = a & b; }
+constexpr bool Has(Condition set, Condition bits) {
+  return (set & bits) != Condition::kNone;
+}
+
+// How a mechanism tells readiness. The core asks each for what it can do.
+enum class ReadinessModel : std::uint8_t {
+  // A watch stays until it is changed; trigger and persistence are the
+  // kernel's; reports describe the moment of the wait (epoll).
+  kPersistent,
+  // A watch ends with its first report; it is checked as level when armed and
+  // the report is a snapshot that can be out of date when it is collected
+  // (io_uring poll, AFD poll). Trigger and persistence of a Watch mean nothing.
+  kSingleShot,
+};
+
+struct Capabilities {
+  ReadinessModel readiness_model = ReadinessModel::kPersistent;
+};
+
+// What the core wants a mechanism to watch on one socket.
+struct Watch {
+  // False: nothing at all, the mechanism forgets the socket.
+  bool present = false;
+  // kReadable, kWritable, kPeerClosed. Errors and kClosed are reported in any
+  // case. Present with kNone is a quiet watch: errors at most, and never
+  // repeatedly.
+  Condition conditions = Condition::kNone;
+  Trigger trigger = Trigger::kLevel;
+  Persistence persistence = Persistence::kPersistent;
+
+  friend constexpr bool operator==(const Watch&, const Watch&) = default;
+};
+
+class ReadyList;
+
+// The core's record of a registered socket, as a backend sees it. The address
+// stays valid from the first Arm() until the mechanism was told to forget
+// the socket, the batch that was then being collected has been collected, and
+// every Pin() has been undone. 64-byte alignment leaves six low bits of a
+// pointer to a backend that sends it through a kernel.
+class alignas(64) WatchedSocket {
+ public:
+  explicit WatchedSocket(NativeSocket socket) : socket_(socket) {}
+  WatchedSocket(const WatchedSocket&) = delete;
+  WatchedSocket& operator=(const WatchedSocket&) = delete;
+
+  NativeSocket socket() const { return socket_; }
+
+  // Keeps the record alive while a kernel packet that names it is to come.
+  void Pin() { ++pins_; }
+  void Unpin() { --pins_; }
+
+  // For the backend's own use; zero before the first Arm().
+  std::uint32_t backend_data = 0;
+
+ protected:
+  ~WatchedSocket() = default;
+  std::uint32_t pins() const { return pins_; }
+
+ private:
+  friend class ReadyList;
+
+  const NativeSocket socket_;
+  std::uint32_t pins_ = 0;
+  WatchedSocket* next_ready_ = nullptr;
+  bool linked_ = false;
+  bool ended_ = false;
+  Condition reported_ = Condition::kNone;
+};
+
+// The sockets a wait found ready, each once: several reports of one socket
+// become one (R02). An intrusive list in order of arrival; allocates nothing.
+class ReadyList {
+ public:
+  ReadyList() = default;
+  ReadyList(const ReadyList&) = delete;
+  ReadyList& operator=(const ReadyList&) = delete;
+
+  // `socket` has these conditions. In the single-shot model this also says
+  // that its watch has ended; with kNone it says only that (the kernel gave
+  // the watch up by itself, and the core will arm anew).
+  void Report(WatchedSocket& socket, Condition conditions) {
+    socket.reported_ |= conditions;
+    socket.ended_ = true;
+    Push(socket);
+  }
+
+  // The mechanism has lost reports and does not know whose: the core arms
+  // everything anew.
+  void ReportLoss() { loss_ = true; }
+  bool TakeLoss() {
+    const bool loss = loss_;
+    loss_ = false;
+    return loss;
+  }
+
+  bool empty() const { return head_ == nullptr; }
+
+  // Takes the first socket off the list, null if it is empty. Its conditions
+  // stay with it until TakeConditions().
+  WatchedSocket* Pop() {
+    WatchedSocket* socket = head_;
+    if (socket != nullptr) {
+      head_ = socket->next_ready_;
+      if (head_ == nullptr) tail_ = nullptr;
+      socket->next_ready_ = nullptr;
+      socket->linked_ = false;
+    }
+    return socket;
+  }
+
+  // Puts a socket on the list without a report, unless it is there already.
+  void Push(WatchedSocket& socket) {
+    if (socket.linked_) return;
+    socket.linked_ = true;
+    if (tail_ == nullptr) {
+      head_ = &socket;
+    } else {
+      tail_->next_ready_ = &socket;
+    }
+    tail_ = &socket;
+  }
+
+  static WatchedSocket* Next(const WatchedSocket& socket) {
+    return socket.next_ready_;
+  }
+  WatchedSocket* head() const { return head_; }
+
+  static Condition Conditions(const WatchedSocket& socket) {
+    return socket.reported_;
+  }
+  static Condition TakeConditions(WatchedSocket& socket) {
+    const Condition conditions = socket.reported_;
+    socket.reported_ = Condition::kNone;
+    return conditions;
+  }
+  static void DropConditions(WatchedSocket& socket, Condition conditions) {
+    socket.reported_ &= ~conditions;
+  }
+  static void AddConditions(WatchedSocket& socket, Condition conditions) {
+    socket.reported_ |= conditions;
+  }
+  // Whether a report has come since the last call.
+  static bool TakeEnded(WatchedSocket& socket) {
+    const bool ended = socket.ended_;
+    socket.ended_ = false;
+    return ended;
+  }
+  static bool linked(const WatchedSocket& socket) { return socket.linked_; }
+
+ private:
+  WatchedSocket* head_ = nullptr;
+  WatchedSocket* tail_ = nullptr;
+  bool loss_ = false;
+};
+
+// A mechanism. The core calls Arm, Submit and Collect one at a time; Wait by
+// one thread at a time, but possibly while another thread is in Arm or Submit; Wake from any thread at any time.
+class Backend {
+ public:
+  static constexpr std::int64_t kForever =
+      std::numeric_limits<std::int64_t>::max();
+
+  virtual ~Backend() = default;
+
+  // The name by which it is chosen: "epoll", "io_uring", ...
+  virtual std::string_view name() const = 0;
+  virtual Capabilities capabilities() const = 0;
+
+  // Changes what is watched on `socket` from `from` to `to`. Equal values mean
+  // "look at the present state again". May only note the change, to be handed
+  // to the kernel by the next Submit or Wait, so that many changes cost one
+  // system call (R12). A refusal leaves `from` in force and is told here if
+  // the mechanism tells at once, otherwise by reporting kError: the core then
+  // asks the socket for the cause.
+  virtual absl::Status Arm(WatchedSocket& socket, const Watch& from,
+                           const Watch& to) = 0;
+
+  // Hands noted changes to the kernel now. Called before a socket is closed,
+  // and after changes made while another thread is in Wait.
+  virtual absl::Status Submit() = 0;
+
+  // Hands noted changes to the kernel if only one thread runs the loop (else
+  // Submit was called before), then blocks until something is to be collected,
+  // Wake is called or was called since the last Wait, or `timeout_ns` (0: do
+  // not block; kForever) is over. Returning early, with nothing to collect, is
+  // allowed (a signal). A status is for what retrying does not mend.
+  virtual absl::Status Wait(std::int64_t timeout_ns) = 0;
+
+  // Reports what Wait found.
+  virtual void Collect(ReadyList& ready) = 0;
+
+  // Ends the present or the next Wait, unless a Collect comes between: the core
+  // looks at everything after Collect. Many may merge; none is lost (R18).
+  // Async-signal-safe.
+  virtual void Wake() = 0;
+
+  // System calls made so far; for counters and tests.
+  virtual std::uint64_t system_calls() const = 0;
+};
+
+}  // namespace weir
+
+#endif  // WEIR_BACKEND_H_

@@ -1,0 +1,393 @@
+#include "weir/socket.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/loop_core.h"
+#include "platform/error.h"
+#include "platform/socket_io.h"
+#include "platform/socket_options.h"
+#include "platform/sockets.h"
+#include "weir/status.h"
+#include "core/socket_state.h"
+
+namespace weir {
+namespace {
+
+using internal::SocketRole;
+using internal::SocketState;
+
+absl::Status NotOpen(const char* operation) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(operation, ": the socket is not open"));
+}
+
+bool IsOpen(const std::shared_ptr<SocketState>& state) {
+  return state != nullptr && !state->closed.load(std::memory_order_relaxed);
+}
+
+std::shared_ptr<SocketState> MakeState(NativeSocket native,
+                                       AddressFamily family, SocketType type,
+                                       SocketRole role, bool foreign = false) {
+  return std::make_shared<SocketState>(native, family, type, role, foreign);
+}
+
+SocketRole RoleOf(const platform::SocketDescription& described) {
+  if (described.type == SocketType::kDatagram) return SocketRole::kDatagram;
+  if (described.listening) return SocketRole::kListening;
+  if (described.connected) return SocketRole::kConnected;
+  return described.connecting ? SocketRole::kConnecting
+                              : SocketRole::kUnconnected;
+}
+
+// What an error that the application has got from a call of its own says of a
+// connect in progress: that it has failed, and there is nothing left to tell; or
+// that it had succeeded; or nothing.
+void NoteErrorTaken(SocketState& state, ErrorCause cause) {
+  if (state.role.load(std::memory_order_relaxed) != SocketRole::kConnecting) {
+    return;
+  }
+  switch (cause) {
+    case ErrorCause::kConnectionRefused:
+    case ErrorCause::kTimedOut:
+    case ErrorCause::kHostUnreachable:
+    case ErrorCause::kNetworkUnreachable:
+    case ErrorCause::kNetworkDown:
+    case ErrorCause::kPermissionDenied:
+    case ErrorCause::kAddressNotAvailable:
+    case ErrorCause::kProtocolError:
+      state.ChangeRole(SocketRole::kUnconnected);
+      break;
+    case ErrorCause::kConnectionReset:
+    case ErrorCause::kBrokenPipe:
+      state.role.store(SocketRole::kConnected, std::memory_order_relaxed);
+      break;
+    default:
+      break;
+  }
+}
+
+// What a transfer on `state` means; `wanted` is how much was offered. A short
+// transfer on a stream has drained the direction (R05); one of a datagram
+// socket has not.
+absl::StatusOr<Transfer> Finish(SocketState& state,
+                                const platform::IoOutcome& outcome,
+                                std::size_t wanted, Condition direction,
+                                const char* operation) {
+  if (outcome.ok()) [[likely]] {
+    state.touched.store(true, std::memory_order_relaxed);
+    Transfer transfer{.bytes = outcome.bytes};
+    if (state.type == SocketType::kStream && outcome.bytes < wanted) {
+      if (outcome.bytes > 0) {
+        state.NoteDrained(direction, /*short_transfer=*/true);
+      } else if (direction == Condition::kReadable) {
+        transfer.end_of_stream = true;
+        state.NoteEndRead();
+      }
+    }
+    return transfer;
+  }
+  if (outcome.would_block) {
+    state.NoteDrained(direction, /*short_transfer=*/false);
+    return Transfer{.would_block = true};
+  }
+  NoteErrorTaken(state, platform::CauseOfSystemCode(outcome.error));
+  return platform::SystemError(outcome.error, operation);
+}
+
+std::size_t TotalSize(auto buffers) {
+  std::size_t total = 0;
+  for (const auto& buffer : buffers) total += buffer.size();
+  return total;
+}
+
+}  // namespace
+
+Socket& Socket::operator=(Socket&& other) noexcept {
+  if (this != &other) {
+    Close();
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+
+Socket::~Socket() { Close(); }
+
+absl::StatusOr<Socket> Socket::Open(AddressFamily family, SocketType type) {
+  if (family == AddressFamily::kUnix && type == SocketType::kDatagram) {
+    return absl::UnimplementedError(
+        "open socket: Unix-domain datagram sockets are not offered");
+  }
+  auto native = platform::OpenSocket(family, type);
+  if (!native.ok()) return native.status();
+  return Socket(MakeState(*native, family, type,
+                          type == SocketType::kDatagram
+                              ? SocketRole::kDatagram
+                              : SocketRole::kUnconnected));
+}
+
+absl::StatusOr<Socket> Socket::Listen(const SocketAddress& address,
+                                      const ListenOptions& options) {
+  auto socket = Open(address.family(), SocketType::kStream);
+  if (!socket.ok()) return socket.status();
+  const struct {
+    bool applies;
+    SocketOption option;
+    bool value;
+  } settings[] = {
+      {!address.is_unix() && options.reuse_address,
+       SocketOption::kReuseAddress, true},
+      {!address.is_unix() && options.reuse_port, SocketOption::kReusePort,
+       true},
+      {address.is_ipv6(), SocketOption::kIpv6Only, options.ipv6_only},
+  };
+  for (const auto& setting : settings) {
+    if (!setting.applies) continue;
+    if (absl::Status status =
+            socket->SetOption(setting.option, setting.value ? 1 : 0);
+        !status.ok()) {
+      return status;
+    }
+  }
+  if (absl::Status status = socket->Bind(address); !status.ok()) return status;
+  if (absl::Status status = socket->StartListening(options.backlog);
+      !status.ok()) {
+    return status;
+  }
+  return socket;
+}
+
+absl::StatusOr<Socket> Socket::Connect(const SocketAddress& address) {
+  auto socket = Open(address.family(), SocketType::kStream);
+  if (!socket.ok()) return socket.status();
+  auto progress = socket->StartConnecting(address);
+  if (!progress.ok()) return progress.status();
+  return socket;
+}
+
+absl::StatusOr<Socket> Socket::BindDatagram(const SocketAddress& address) {
+  auto socket = Open(address.family(), SocketType::kDatagram);
+  if (!socket.ok()) return socket.status();
+  if (absl::Status status = socket->Bind(address); !status.ok()) return status;
+  return socket;
+}
+
+absl::StatusOr<std::pair<Socket, Socket>> Socket::Pair() {
+  auto natives = platform::OpenPair(SocketType::kStream);
+  if (!natives.ok()) return natives.status();
+  const auto wrap = [](NativeSocket native) {
+    return Socket(MakeState(native, AddressFamily::kUnix, SocketType::kStream,
+                            SocketRole::kConnected));
+  };
+  return std::pair(wrap((*natives)[0]), wrap((*natives)[1]));
+}
+
+absl::StatusOr<Socket> Socket::Adopt(NativeSocket native) {
+  auto described = platform::DescribeSocket(native);
+  if (!described.ok()) return described.status();
+  return Socket(MakeState(native, described->family, described->type,
+                          RoleOf(*described), /*foreign=*/true));
+}
+
+absl::StatusOr<NativeSocket> Socket::Release() {
+  if (!IsOpen(state_)) return NotOpen("release");
+  const auto record = state_->Registration();
+  if (record != nullptr) {
+    if (record->live.load(std::memory_order_acquire)) {
+      return absl::FailedPreconditionError(
+          "release: the socket is registered with an event loop");
+    }
+    record->loop->LetGo(record);
+  }
+  state_->closed.store(true);
+  state_->LetGoOfHandle();
+  return std::exchange(state_, nullptr)->native;
+}
+
+void Socket::Close() {
+  const std::shared_ptr<SocketState> state = std::move(state_);
+  state_ = nullptr;
+  if (state == nullptr || state->closed.exchange(true)) return;
+  const auto record = state->Registration();
+  if (record == nullptr) {
+    state->CloseHandle();
+  } else {
+    record->loop->Close(state, record);
+  }
+}
+
+bool Socket::is_open() const { return IsOpen(state_); }
+
+NativeSocket Socket::native() const {
+  if (!IsOpen(state_)) return kInvalidSocket;
+  state_->reachable_otherwise.store(true, std::memory_order_relaxed);
+  return state_->native;
+}
+
+AddressFamily Socket::family() const {
+  return state_ == nullptr ? AddressFamily::kUnspecified : state_->family;
+}
+
+SocketType Socket::type() const {
+  return state_ == nullptr ? SocketType::kStream : state_->type;
+}
+
+absl::Status Socket::Bind(const SocketAddress& address) {
+  if (!IsOpen(state_)) return NotOpen("bind");
+  return platform::Bind(state_->native, address);
+}
+
+absl::Status Socket::StartListening(int backlog) {
+  if (!IsOpen(state_)) return NotOpen("listen");
+  absl::Status status = platform::Listen(state_->native, backlog);
+  if (status.ok()) state_->ChangeRole(SocketRole::kListening);
+  return status;
+}
+
+absl::StatusOr<ConnectProgress> Socket::StartConnecting(
+    const SocketAddress& address) {
+  if (!IsOpen(state_)) return NotOpen("connect");
+  const auto result = platform::Connect(state_->native, address);
+  if (!result.ok()) return result.status();
+  const bool connected = *result == platform::ConnectResult::kConnected;
+  if (state_->type == SocketType::kStream) {
+    if (!connected) state_->SetConnectTarget(address.ToString());
+    state_->ChangeRole(connected ? SocketRole::kConnected
+                                 : SocketRole::kConnecting);
+  }
+  return connected ? ConnectProgress::kConnected
+                   : ConnectProgress::kInProgress;
+}
+
+absl::StatusOr<std::optional<Accepted>> Socket::Accept() {
+  if (!IsOpen(state_)) return NotOpen("accept");
+  platform::AcceptOutcome outcome = platform::Accept(state_->native);
+  if (outcome.ok()) {
+    state_->touched.store(true, std::memory_order_relaxed);
+    return Accepted{
+        Socket(MakeState(outcome.socket, state_->family, SocketType::kStream,
+                         SocketRole::kConnected)),
+        outcome.peer};
+  }
+  if (outcome.would_block) {
+    state_->NoteDrained(Condition::kReadable, /*short_transfer=*/false);
+    return std::nullopt;
+  }
+  return platform::SystemError(outcome.error, "accept");
+}
+
+absl::StatusOr<Transfer> Socket::Receive(std::span<std::byte> buffer) {
+  if (!IsOpen(state_)) return NotOpen("receive");
+  return Finish(*state_, platform::Receive(state_->native, buffer),
+                buffer.size(), Condition::kReadable, "receive");
+}
+
+absl::StatusOr<Transfer> Socket::ReceiveVector(
+    std::span<const std::span<std::byte>> buffers) {
+  if (!IsOpen(state_)) return NotOpen("receive");
+  if (buffers.size() > platform::kMaxVectorBuffers) {
+    buffers = buffers.first(platform::kMaxVectorBuffers);
+  }
+  return Finish(*state_, platform::ReceiveVector(state_->native, buffers),
+                TotalSize(buffers), Condition::kReadable, "receive");
+}
+
+absl::StatusOr<Transfer> Socket::Send(std::span<const std::byte> data) {
+  if (!IsOpen(state_)) return NotOpen("send");
+  return Finish(*state_, platform::Send(state_->native, data), data.size(),
+                Condition::kWritable, "send");
+}
+
+absl::StatusOr<Transfer> Socket::SendVector(
+    std::span<const std::span<const std::byte>> data) {
+  if (!IsOpen(state_)) return NotOpen("send");
+  if (data.size() > platform::kMaxVectorBuffers) {
+    if (state_->type == SocketType::kDatagram) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "send: a datagram can be gathered from at most ",
+          platform::kMaxVectorBuffers, " buffers, not ", data.size()));
+    }
+    data = data.first(platform::kMaxVectorBuffers);
+  }
+  return Finish(*state_, platform::SendVector(state_->native, data),
+                TotalSize(data), Condition::kWritable, "send");
+}
+
+absl::StatusOr<Datagram> Socket::ReceiveFrom(std::span<std::byte> buffer) {
+  if (!IsOpen(state_)) return NotOpen("receive from");
+  Datagram datagram;
+  const platform::ReceiveFromOutcome outcome =
+      platform::ReceiveFrom(state_->native, buffer, &datagram.source);
+  const auto transfer = Finish(*state_, outcome, buffer.size(),
+                               Condition::kReadable, "receive from");
+  if (!transfer.ok()) return transfer.status();
+  datagram.bytes = transfer->bytes;
+  datagram.would_block = transfer->would_block;
+  datagram.truncated = outcome.truncated;
+  return datagram;
+}
+
+absl::StatusOr<Transfer> Socket::SendTo(std::span<const std::byte> data,
+                                        const SocketAddress& destination) {
+  if (!IsOpen(state_)) return NotOpen("send to");
+  const platform::IoOutcome outcome =
+      platform::SendTo(state_->native, data, destination);
+  if (outcome.error != 0) {
+    return platform::SystemError(outcome.error, "send to",
+                                 destination.ToString());
+  }
+  return Finish(*state_, outcome, data.size(), Condition::kWritable,
+                "send to");
+}
+
+absl::Status Socket::Shutdown(ShutdownDirection direction) {
+  if (!IsOpen(state_)) return NotOpen("shut down");
+  // On Linux this ends listening; elsewhere it is an error. The handle is the
+  // listener: close it.
+  if (state_->role.load() == SocketRole::kListening) {
+    return absl::FailedPreconditionError(
+        "shut down: the socket listens; close it instead");
+  }
+  return platform::Shutdown(state_->native, direction);
+}
+
+absl::Status Socket::TakeError() {
+  if (!IsOpen(state_)) return NotOpen("take error");
+  absl::Status status = platform::TakeError(state_->native, "socket");
+  NoteErrorTaken(*state_, CauseOf(status));
+  return status;
+}
+
+absl::StatusOr<SocketAddress> Socket::LocalAddress() const {
+  if (!IsOpen(state_)) return NotOpen("local address");
+  return platform::LocalAddress(state_->native);
+}
+
+absl::StatusOr<SocketAddress> Socket::PeerAddress() const {
+  if (!IsOpen(state_)) return NotOpen("peer address");
+  return platform::PeerAddress(state_->native);
+}
+
+absl::Status Socket::SetOption(SocketOption option, int value) {
+  if (!IsOpen(state_)) return NotOpen("set option");
+  return platform::SetOption(state_->native, option, value);
+}
+
+absl::StatusOr<int> Socket::GetOption(SocketOption option) const {
+  if (!IsOpen(state_)) return NotOpen("get option");
+  return platform::GetOption(state_->native, option);
+}
+
+absl::Status Socket::JoinMulticast(const SocketAddress& group,
+                                   std::uint32_t interface_index) {
+  if (!IsOpen(state_)) return NotOpen("join multicast");
+  return platform::JoinMulticast(state_->native, group, interface_index);
+}
+
+absl::Status Socket::LeaveMulticast(const SocketAddress& group,
+                                    std::uint32_t interface_index) {
+  if (!IsOpen(state_)) return NotOpen("leave multicast");
+  return platform::LeaveMulticast(state_->native, group, interface_index);
+}
+
+}  // namespace weir

@@ -1,0 +1,111 @@
+// What a socket is to the library: its handle, its role, and the registration
+// it has. Shared by the owner's Socket, the registration and, later,
+// operations, so that none of them can outlive the handle it names.
+
+#ifndef WEIR_CORE_SOCKET_STATE_H_
+#define WEIR_CORE_SOCKET_STATE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "core/readiness_state.h"
+#include "weir/backend.h"
+#include "weir/native_socket.h"
+#include "weir/socket_address.h"
+#include "weir/socket_options.h"
+
+namespace weir::internal {
+
+class LoopCore;
+class RegistrationRecord;
+
+class SocketState {
+ public:
+  SocketState(NativeSocket handle, AddressFamily address_family,
+              SocketType socket_type, SocketRole first_role, bool adopted)
+      : native(handle),
+        family(address_family),
+        type(socket_type),
+        role(first_role),
+        reachable_otherwise(adopted),
+        foreign(adopted) {}
+  SocketState(const SocketState&) = delete;
+  SocketState& operator=(const SocketState&) = delete;
+  // Closes the handle if nobody has.
+  ~SocketState();
+
+  // Closes the handle; once, by whoever was first to set `closed`.
+  void CloseHandle();
+
+  // The handle is somebody else's from here on.
+  void LetGoOfHandle();
+
+  // The present or the last registration, null if there was none.
+  std::shared_ptr<RegistrationRecord> Registration();
+
+  // Lets go of a registration that has ended and that no kernel packet names:
+  // each of the two owns the other until then. Not while the caller's is the
+  // last other reference.
+  void Forget(const RegistrationRecord& ended);
+
+  // A direction was drained (R05). Cheap unless an edge registration waits for
+  // exactly this.
+  void NoteDrained(Condition direction, bool short_transfer) {
+    if ((drain_watch.load(std::memory_order_relaxed) &
+         static_cast<std::uint8_t>(direction)) != 0) [[unlikely]] {
+      TellDrained(direction, short_transfer);
+    }
+  }
+
+  // A receive has returned the end of the stream.
+  void NoteEndRead() {
+    if (drain_watch.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+      TellEndRead();
+    }
+  }
+
+  // Connecting or listening has begun: the registration, if there is one, is
+  // armed.
+  void ChangeRole(SocketRole to);
+
+  // Whom a connect in progress is for, as text for its failure.
+  void SetConnectTarget(std::string target);
+  std::string ConnectTarget();
+
+  const NativeSocket native;
+  const AddressFamily family;
+  const SocketType type;
+  std::atomic<SocketRole> role;
+  std::atomic<bool> closed{false};
+  // Moved data, or took a connection, since a single-shot watch was last armed:
+  // its report may tell of what is gone by now.
+  std::atomic<bool> touched{false};
+  // Somebody has, or had, the native handle: what is done with it is not seen.
+  std::atomic<bool> reachable_otherwise;
+  // Adopted: it can have been closed behind our back.
+  const bool foreign;
+  // Directions whose draining the registration wants to know of.
+  std::atomic<std::uint8_t> drain_watch{0};
+  // The loop of `registration`, for comparison only.
+  std::atomic<LoopCore*> loop{nullptr};
+  // The present or the last registration. Stable for a thread that runs
+  // `loop` alone.
+  std::atomic<RegistrationRecord*> record{nullptr};
+
+  absl::Mutex mu;
+  std::shared_ptr<RegistrationRecord> registration ABSL_GUARDED_BY(mu);
+  std::unique_ptr<std::string> connect_target ABSL_GUARDED_BY(mu);
+
+ private:
+  void TellDrained(Condition direction, bool short_transfer);
+  void TellEndRead();
+  bool handle_closed_ = false;
+};
+
+}  // namespace weir::internal
+
+#endif  // WEIR_CORE_SOCKET_STATE_H_

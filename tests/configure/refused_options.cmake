@@ -1,0 +1,34 @@
+# Configures Weir once per row, and expects a refusal in the row's words.
+# Line breaks of CMake's message layout count as spaces.
+
+# Row: settings, separated by spaces | a regular expression.
+set(rows
+  "WEIR_BACKEND=kqueue|WEIR_BACKEND: \"kqueue\" is not possible on Linux; possible values are: auto, epoll, io_uring\\."
+  "WEIR_BACKEND=iocp-psn|WEIR_BACKEND: \"iocp-psn\" is not possible on Linux; possible values are: auto, epoll, io_uring\\."
+  "WEIR_BACKENDS=epoll,iocp-overlapped|WEIR_BACKENDS: \"iocp-overlapped\" is not possible on Linux; possible values are: epoll, io_uring\\."
+  "WEIR_BACKENDS=epoll WEIR_BACKEND=io_uring|WEIR_BACKEND: \"io_uring\" is not among the backends compiled in \\(WEIR_BACKENDS\\); possible values are: auto, epoll\\."
+  "WEIR_SANITIZE=memory|WEIR_SANITIZE: \"memory\" is not possible on Linux; possible values are: address, thread, or nothing\\."
+  "WEIR_ABSEIL=vendored|WEIR_ABSEIL: \"vendored\" is not possible on Linux; possible values are: auto, system, source\\.")
+set(defaults -DWEIR_BACKEND=auto -DWEIR_BACKENDS= -DWEIR_SANITIZE=
+  -DWEIR_ABSEIL=auto -DWEIR_BUILD_TESTS=OFF -DWEIR_BUILD_BENCHMARKS=OFF)
+
+set(failures 0)
+foreach(row IN LISTS rows)
+  string(REGEX MATCH "^([^|]*)\\|(.*)$" _ "${row}")
+  set(settings "${CMAKE_MATCH_1}")
+  set(expected "${CMAKE_MATCH_2}")
+  string(REPLACE " " ";-D" arguments "-D${settings}")
+  list(TRANSFORM arguments REPLACE "," "\\\\;")
+  execute_process(
+    COMMAND "${CMAKE_COMMAND}" -S "${SOURCE_DIR}" -B "${BINARY_DIR}"
+      -G "${GENERATOR}" "-DCMAKE_CXX_COMPILER=${CXX_COMPILER}"
+      ${defaults} ${arguments}
+    RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  string(REGEX REPLACE "[ \n]+" " " output "${output}")
+  if(result EQUAL 0)
+    message(SEND_ERROR "${settings}: was accepted")
+  elseif(NOT output MATCHES "${expected}")
+    message(SEND_ERROR "${settings}: refused, but not with `${expected}`:\n"
+      "${output}")
+  endif()
+endforeach()

@@ -1,0 +1,159 @@
+// The fixed face of the example programs: flags, first line, exit statuses.
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/examples/server_process.h"
+
+namespace weir::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+// One line, "PROGRAM: ..., of what it should be.
+MATCHER_P2(IsOneLineOf, program, text, "") {
+  return ExplainMatchResult(AllOf(StartsWith(std::string(program) + ": "),
+                                  HasSubstr(text), EndsWith("\n")),
+                            arg, result_listener) &&
+         std::count(arg.begin(), arg.end(), '\n') == 1;
+}
+
+class CommandLine : public ::testing::TestWithParam<std::string> {
+ protected:
+  const std::string& program() const { return GetParam(); }
+  bool is_server() const { return program() != "echo_load"; }
+
+  void ExpectUsageError(const std::string& argument, const std::string& text) {
+    const Outcome outcome = RunProgram(program(), {argument});
+    EXPECT_EQ(outcome.exit_status, 2) << argument;
+    EXPECT_THAT(outcome.out, IsEmpty()) << argument;
+    EXPECT_THAT(outcome.err, IsOneLineOf(program(), text)) << argument;
+  }
+};
+
+TEST_P(CommandLine, HelpExplainsEveryFlag) {
+  const Outcome outcome = RunProgram(program(), {"--help"});
+  EXPECT_EQ(outcome.exit_status, 0);
+  EXPECT_THAT(outcome.err, IsEmpty());
+  EXPECT_THAT(outcome.out, HasSubstr("--backend="));
+  EXPECT_THAT(outcome.out, HasSubstr(is_server() ? "--listen=" : "--connect="));
+  // A line for itself and a line that explains it for each, and no others'.
+  EXPECT_THAT(outcome.out, Not(HasSubstr("--flagfile")));
+  EXPECT_LE(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 16);
+}
+
+TEST_P(CommandLine, MistakesAreOneLineAndStatus2) {
+  ExpectUsageError("--nonsense", "--nonsense");
+  ExpectUsageError("--flagfile=/dev/null", "--flagfile");
+  ExpectUsageError("--nonsense=1", "--nonsense");
+  ExpectUsageError("-x", "-x");
+  ExpectUsageError("word", "word");
+  ExpectUsageError("--backend", "--backend");
+  const std::string address = is_server() ? "--listen" : "--connect";
+  for (const char* text : {"", "nowhere", "127.0.0.1", "127.0.0.1:65536",
+                           "127.0.0.1:x", "unix:/tmp/x", "localhost:80"}) {
+    ExpectUsageError(address + "=" + text, address);
+  }
+}
+
+TEST_P(CommandLine, UnknownBackendNamesThoseThereAre) {
+  const std::string address =
+      is_server() ? "--listen=127.0.0.1:0" : "--connect=127.0.0.1:9";
+  const Outcome outcome =
+      RunProgram(program(), {address, "--backend=nonsense"});
+  EXPECT_EQ(outcome.exit_status, 2);
+  EXPECT_THAT(outcome.err, IsOneLineOf(program(), "nonsense"));
+  EXPECT_THAT(outcome.err, HasSubstr("epoll"));
+}
+
+INSTANTIATE_TEST_SUITE_P(, CommandLine,
+                         ::testing::Values("echo_load", "echo_server",
+                                           "multithreaded_server",
+                                           "poll_replacement",
+                                           "udp_echo_server"),
+                         [](const auto& kind) { return kind.param; });
+
+class ServerCommandLine : public CommandLine {};
+
+TEST_P(ServerCommandLine, AddressInUseIsOneLineAndStatus1) {
+  const int kind = program() == "udp_echo_server" ? SOCK_DGRAM : SOCK_STREAM;
+  const int socket = ::socket(AF_INET, kind | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  socklen_t length = sizeof(address);
+  ASSERT_EQ(::bind(socket, generic, length), 0);
+  ASSERT_EQ(::getsockname(socket, generic, &length), 0);
+  if (kind == SOCK_STREAM) {
+    ASSERT_EQ(::listen(socket, 1), 0);
+  }
+  const std::string text =
+      "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  const Outcome outcome = RunProgram(program(), {"--listen=" + text});
+  EXPECT_EQ(outcome.exit_status, 1);
+  EXPECT_THAT(outcome.out, IsEmpty());
+  EXPECT_THAT(outcome.err, IsOneLineOf(program(), "Address already in use"));
+  EXPECT_THAT(outcome.err, HasSubstr(text));
+  ::close(socket);
+}
+
+// Also when not all of its threads run yet.
+TEST_P(ServerCommandLine, StopsRightAfterItsStart) {
+  for (int i = 0; i < 30; ++i) {
+    ServerProcess server(program(), {"--listen=127.0.0.1:0"});
+    ASSERT_TRUE(server.WaitUntilListening().has_value());
+    server.Signal(i % 2 == 0 ? SIGTERM : SIGINT);
+    const Outcome outcome = server.Wait();
+    ASSERT_EQ(outcome.exit_status, 0) << outcome.err;
+  }
+}
+
+TEST_P(ServerCommandLine, LogsItsBackendAndWhy) {
+  ServerProcess server(program(), {"--listen=127.0.0.1:0", "--backend=epoll"});
+  ASSERT_TRUE(server.WaitUntilListening().has_value());
+  server.Signal(SIGTERM);
+  const Outcome outcome = server.Wait();
+  EXPECT_EQ(outcome.exit_status, 0);
+  EXPECT_THAT(outcome.out, IsEmpty());
+  EXPECT_THAT(outcome.err, IsOneLineOf(program(), "backend epoll ("));
+}
+
+INSTANTIATE_TEST_SUITE_P(, ServerCommandLine,
+                         ::testing::Values("echo_server",
+                                           "multithreaded_server",
+                                           "poll_replacement",
+                                           "udp_echo_server"),
+                         [](const auto& kind) { return kind.param; });
+
+TEST(CommandLineValues, ThreadsAndApiAreChecked) {
+  for (const char* program : {"echo_server", "multithreaded_server"}) {
+    for (const char* value : {"0", "-1", "x", "", "100000"}) {
+      const Outcome outcome =
+          RunProgram(program, {std::string("--threads=") + value});
+      EXPECT_EQ(outcome.exit_status, 2) << value;
+      EXPECT_THAT(outcome.err, IsOneLineOf(program, "--threads"));
+    }
+  }
+  for (const char* program : {"echo_server", "udp_echo_server"}) {
+    const Outcome outcome = RunProgram(program, {"--api=nonsense"});
+    EXPECT_EQ(outcome.exit_status, 2);
+    EXPECT_THAT(outcome.err, IsOneLineOf(program, "readiness"));
+  }
+}
+
+}  // namespace
+}  // namespace weir::testing

@@ -1,0 +1,208 @@
+#include "tests/examples/server_process.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+
+namespace weir::testing {
+namespace {
+
+bool ReadableInTime(int descriptor) {
+  pollfd entry = {.fd = descriptor, .events = POLLIN, .revents = 0};
+  return ::poll(&entry, 1, kPatienceMs) == 1;
+}
+
+std::string ReadAll(int descriptor) {
+  std::string text;
+  char buffer[4096];
+  while (ReadableInTime(descriptor)) {
+    const ssize_t bytes = ::read(descriptor, buffer, sizeof(buffer));
+    if (bytes <= 0) break;
+    text.append(buffer, static_cast<std::size_t>(bytes));
+  }
+  return text;
+}
+
+}  // namespace
+
+ServerProcess::ServerProcess(const std::string& program,
+                             const std::vector<std::string>& arguments) {
+  const std::string path = absl::StrCat(WEIR_EXAMPLES_DIR, "/", program);
+  std::vector<char*> argv = {const_cast<char*>(path.c_str())};
+  for (const std::string& argument : arguments) {
+    argv.push_back(const_cast<char*>(argument.c_str()));
+  }
+  argv.push_back(nullptr);
+  int out[2], err[2];
+  EXPECT_EQ(::pipe2(out, O_CLOEXEC), 0);
+  EXPECT_EQ(::pipe2(err, O_CLOEXEC), 0);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+  ::posix_spawn_file_actions_adddup2(&actions, err[1], 2);
+  EXPECT_EQ(::posix_spawn(&pid_, path.c_str(), &actions, nullptr, argv.data(),
+                          environ),
+            0)
+      << path;
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::close(out[1]);
+  ::close(err[1]);
+  out_ = out[0];
+  err_ = err[0];
+  exit_handle_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
+}
+
+ServerProcess::~ServerProcess() {
+  if (pid_ > 0) {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  ::close(exit_handle_);
+  ::close(out_);
+  ::close(err_);
+}
+
+std::optional<sockaddr_in> ServerProcess::WaitUntilListening() {
+  std::string line;
+  char byte;
+  while (ReadableInTime(out_) && ::read(out_, &byte, 1) == 1 && byte != '\n') {
+    line.push_back(byte);
+  }
+  constexpr char kExpected[] = "listening on 127.0.0.1:";
+  if (!line.starts_with(kExpected)) return std::nullopt;
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(
+      std::atoi(line.c_str() + std::strlen(kExpected))));
+  return address;
+}
+
+void ServerProcess::Signal(int signal) { ::kill(pid_, signal); }
+
+Outcome ServerProcess::Wait() {
+  Outcome outcome;
+  // Pipes are small: they are emptied before the end is waited for.
+  outcome.out = ReadAll(out_);
+  outcome.err = ReadAll(err_);
+  if (!ReadableInTime(exit_handle_)) return outcome;
+  int status = 0;
+  ::waitpid(pid_, &status, 0);
+  pid_ = -1;
+  outcome.exit_status =
+      WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return outcome;
+}
+
+int ServerProcess::Descriptors() const {
+  int count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(
+           absl::StrCat("/proc/", pid_, "/fd"))) {
+    ++count;
+  }
+  return count;
+}
+
+long ServerProcess::ResidentKib() const {
+  std::ifstream file(absl::StrCat("/proc/", pid_, "/status"));
+  for (std::string word; file >> word;) {
+    long kib = 0;
+    if (word == "VmRSS:" && file >> kib) return kib;
+  }
+  return -1;
+}
+
+long ServerProcess::ProcessorMs() const {
+  std::ifstream file(absl::StrCat("/proc/", pid_, "/stat"));
+  std::stringstream text;
+  text << file.rdbuf();
+  // proc(5): utime and stime are fields 14 and 15; the name, field 2, ends at
+  // the last parenthesis.
+  std::istringstream fields(text.str().substr(text.str().rfind(')') + 1));
+  std::string skipped;
+  for (int i = 3; i < 14; ++i) fields >> skipped;
+  long user = 0, system = 0;
+  fields >> user >> system;
+  return (user + system) * 1000 / ::sysconf(_SC_CLK_TCK);
+}
+
+void ServerProcess::LimitDescriptors(int limit) {
+  const rlimit value = {.rlim_cur = static_cast<rlim_t>(limit),
+                        .rlim_max = static_cast<rlim_t>(limit)};
+  EXPECT_EQ(::prlimit(pid_, RLIMIT_NOFILE, &value, nullptr), 0);
+}
+
+Outcome RunProgram(const std::string& program,
+                   const std::vector<std::string>& arguments) {
+  return ServerProcess(program, arguments).Wait();
+}
+
+unsigned TestSeed() {
+  const char* given = std::getenv("WEIR_TEST_SEED");
+  const unsigned seed =
+      given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10))
+                       : std::random_device()();
+  std::cout << "WEIR_TEST_SEED=" << seed << " repeats this\n";
+  return seed;
+}
+
+std::vector<std::string> ServerKind::Arguments() const {
+  std::vector<std::string> arguments = {"--backend=" + backend,
+                                        "--listen=127.0.0.1:0"};
+  if (threads > 0) {
+    arguments.push_back(absl::StrCat("--threads=", threads));
+  }
+  return arguments;
+}
+
+std::string KindName(const ::testing::TestParamInfo<ServerKind>& info) {
+  const ServerKind& kind = info.param;
+  std::string name = absl::StrCat(kind.program, "_", kind.backend);
+  if (kind.threads > 0) absl::StrAppend(&name, "_", kind.threads, "_threads");
+  return name;
+}
+
+void PrintTo(const ServerKind& kind, std::ostream* out) {
+  *out << kind.program;
+  for (const std::string& argument : kind.Arguments()) *out << ' ' << argument;
+}
+
+void ServerTest::SetUp() {
+  server_.emplace(GetParam().program, GetParam().Arguments());
+  const auto address = server_->WaitUntilListening();
+  if (!address.has_value()) {
+    const Outcome outcome = server_->Wait();
+    server_.reset();
+    if (outcome.exit_status == 1 &&
+        outcome.err.find("UNAVAILABLE") != std::string::npos) {
+      GTEST_SKIP() << outcome.err;
+    }
+    FAIL() << "exit status " << outcome.exit_status << ": " << outcome.err;
+  }
+  address_ = *address;
+}
+
+void ServerTest::TearDown() {
+  if (!server_.has_value() || server_->pid() < 0) return;
+  server_->Signal(SIGTERM);
+  const Outcome outcome = server_->Wait();
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+}
+
+}  // namespace weir::testing

@@ -1,0 +1,102 @@
+// A program under test: started, read from, signalled and waited for, as a
+// shell would.
+
+#ifndef WEIR_TESTS_EXAMPLES_SERVER_PROCESS_H_
+#define WEIR_TESTS_EXAMPLES_SERVER_PROCESS_H_
+
+#include <netinet/in.h>
+#include <sys/types.h>
+
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace weir::testing {
+
+// How long anything may take here, in milliseconds: far longer than it does.
+inline constexpr int kPatienceMs = 20'000;
+
+// What a program that ends by itself left behind.
+struct Outcome {
+  int exit_status = -1;  // 128 + N if signal N ended it
+  std::string out;
+  std::string err;
+};
+
+class ServerProcess {
+ public:
+  // Starts `program` of the examples.
+  ServerProcess(const std::string& program,
+                const std::vector<std::string>& arguments);
+  // Kills it if it still runs.
+  ~ServerProcess();
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
+
+  // Reads the line "listening on 127.0.0.1:PORT"; nothing if the program ends
+  // first or prints something else.
+  std::optional<sockaddr_in> WaitUntilListening();
+
+  void Signal(int signal);
+  // Waits until it has ended, and reads what it has printed since.
+  Outcome Wait();
+
+  pid_t pid() const { return pid_; }
+  // Its open descriptors.
+  int Descriptors() const;
+  // Its memory in RAM, in KiB.
+  long ResidentKib() const;
+  // The processor time it has used, in milliseconds.
+  long ProcessorMs() const;
+  // From now on it can have so many descriptors (RLIMIT_NOFILE).
+  void LimitDescriptors(int limit);
+
+ private:
+  pid_t pid_ = -1;
+  int out_ = -1;
+  int err_ = -1;
+  int exit_handle_ = -1;  // pidfd_open(2): readable once the program has ended
+};
+
+Outcome RunProgram(const std::string& program,
+                   const std::vector<std::string>& arguments);
+
+// A seed that differs from run to run and is printed; WEIR_TEST_SEED repeats
+// one.
+unsigned TestSeed();
+
+// Which server a test drives, and how.
+struct ServerKind {
+  std::string program;
+  std::string backend;
+  int threads = 0;  // 0: the program has no such flag
+
+  std::vector<std::string> Arguments() const;
+};
+
+// "echo_server_epoll_4_threads", for INSTANTIATE_TEST_SUITE_P.
+std::string KindName(const ::testing::TestParamInfo<ServerKind>& info);
+void PrintTo(const ServerKind& kind, std::ostream* out);
+
+// A fixture with a server of the parameter's kind, which listens. Skips where
+// the kernel refuses the backend. At the end the server must stop in an orderly
+// way, with status 0, however many connections are open.
+class ServerTest : public ::testing::TestWithParam<ServerKind> {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  ServerProcess& server() { return *server_; }
+  const sockaddr_in& address() const { return address_; }
+
+ private:
+  std::optional<ServerProcess> server_;
+  sockaddr_in address_{};
+};
+
+}  // namespace weir::testing
+
+#endif  // WEIR_TESTS_EXAMPLES_SERVER_PROCESS_H_
