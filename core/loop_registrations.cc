@@ -538,7 +538,8 @@ void LoopCore::DigestReports() {
     if ((doubtful | missing) == Condition::kNone) continue;
     poll_entries_.push_back(platform::PollEntry{
         .socket = record.socket->native,
-        .requested = static_cast<platform::PollBits>(doubtful | missing)});
+        .requested = static_cast<platform::PollBits>(
+            doubtful | missing | (asked & Condition::kPeerClosed))});
     poll_records_.push_back(&record);
   }
   if (poll_entries_.empty()) return;

@@ -187,7 +187,9 @@ Expectation ReadinessModel::Expect(const Entry& entry) const {
   if (failed && !entry.error_late && sockets_[entry.end].stream()) {
     expected.late = Events::kError;
     // Told again on the error's account alone.
-    if (entry.end_told || entry.end_read) expected.late = expected.must;
+    if (entry.end_told || entry.end_read || entry.end_unsure) {
+      expected.late = expected.must;
+    }
     expected.racy |= expected.late;
   }
   return expected;
@@ -258,7 +260,8 @@ std::string ReadinessModel::Deliver(int id, int handler, Events events) {
   if (entry.trigger == Trigger::kEdge) {
     // A mechanism may take data and end one after the other (survey 2.1: a
     // completion is what woke it): then the end is one more readable.
-    if (entry.hung_up && entry.data && !Has(events, Events::kHangup) &&
+    if (entry.hung_up && (entry.data || entry.taken) &&
+        !Has(events, Events::kHangup) &&
         Has(events & ~entry.told, Events::kReadable)) {
       entry.end_late = true;
     } else if (Has(events, Events::kReadable)) {

@@ -65,8 +65,12 @@ bool SameToTheCaller(Outcome a, Outcome b) {
 }  // namespace
 
 void World::Send(int end) {
+  const ErrorCause pending = model_[end].error;
   const Outcome expected = model_.Send(end);
-  if (expected.error != ErrorCause::kNone) readiness_.ErrorTaken(end);
+  // "Broken pipe" need not be the socket's own error.
+  if (pending != ErrorCause::kNone && model_[end].error != pending) {
+    readiness_.ErrorTaken(end);
+  }
   const Outcome outcome = OutcomeOf(SocketOf(end).Send(Bytes(kChunk)));
   Expect(SameToTheCaller(outcome, expected),
          absl::StrCat("send: ", ToString(outcome)));
@@ -151,6 +155,7 @@ void World::ReceiveNatively(int end) {
                would_block == expected.would_block,
            "recv: not what was expected");
     if (got <= 0) break;
+    readiness_.Taken(end);
   }
   if (!would_block) return;
   readiness_.Drained(end, Events::kReadable);
