@@ -27,14 +27,17 @@ fi
 
 # run_preset PRESET: configures, builds and tests it.
 run_preset() {
-  local preset=$1 prefix=()
+  local preset=$1 prefix=() repeat=()
+  # Under ThreadSanitizer a case can fail at times with no race reported, which
+  # is not understood (Threads.R17_AHandlerNeverRunsConcurrentlyWithItself/poll).
+  [[ $preset != tsan ]] || repeat=(--repeat until-pass:2)
   [[ $preset == release ]] || prefix=("${unrandomised[@]}")
   run_step "$preset: configure" "$preset-configure.log" \
     cmake --preset "$preset" &&
     run_step "$preset: build" "$preset-build.log" \
       cmake --build --preset "$preset" -j "$JOBS" &&
     run_step "$preset: test" "$preset-test.log" \
-      "${prefix[@]}" ctest --preset "$preset" -j "$JOBS" --repeat until-pass:2
+      "${prefix[@]}" ctest --preset "$preset" -j "$JOBS" "${repeat[@]}"
 }
 
 failed=()
