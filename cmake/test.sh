@@ -27,17 +27,14 @@ fi
 
 # run_preset PRESET: configures, builds and tests it.
 run_preset() {
-  local preset=$1 prefix=() repeat=()
-  # Under ThreadSanitizer a case can fail at times with no race reported, which
-  # is not understood (Threads.R17_AHandlerNeverRunsConcurrentlyWithItself/poll).
-  [[ $preset != tsan ]] || repeat=(--repeat until-pass:2)
+  local preset=$1 prefix=()
   [[ $preset == release ]] || prefix=("${unrandomised[@]}")
   run_step "$preset: configure" "$preset-configure.log" \
     cmake --preset "$preset" &&
     run_step "$preset: build" "$preset-build.log" \
       cmake --build --preset "$preset" -j "$JOBS" &&
     run_step "$preset: test" "$preset-test.log" \
-      "${prefix[@]}" ctest --preset "$preset" -j "$JOBS" "${repeat[@]}"
+      "${prefix[@]}" ctest --preset "$preset" -j "$JOBS"
 }
 
 failed=()
@@ -56,11 +53,6 @@ for preset in "${PRESETS[@]}"; do
   fi
   say "$preset: $(grep -E '% tests passed' "$log")"
   grep -E '^Total Test time' "$log" | sed "s/^/$preset: /"
-  # A second try is not silent: these machines are shared, but a test that
-  # needs one is to be looked at.
-  grep -E '\*\*\*(Failed|Timeout|Exception)' "$log" |
-    sed -E "s/^.*Test +#[0-9]+: ([^ ]+).*/$preset: failed at least once: \\1/" |
-    sort | uniq -c || true
   sed -n '/^The following tests/,/^$/p' "$log" |
     sed "/^\$/d;/^Errors while/d;s/^/$preset: /;s/\t/  /g"
 done

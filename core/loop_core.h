@@ -87,7 +87,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   bool stopped() const { return stopped_.load(std::memory_order_acquire); }
   absl::Status CheckNotStopped(const char* operation) const;
 
-  // --- registrations: loop_registrations.cc
+  // --- registrations: loop_registrations.cc, loop_changes.cc, loop_reports.cc
   absl::StatusOr<Registration> Register(
       const std::shared_ptr<SocketState>& socket,
       const RegistrationOptions& options, ReadinessHandler handler);
@@ -185,6 +185,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void FlushChanges();
   void Reap();
   void DigestReports();
+  void AddCheck(RegistrationRecord& record, Condition conditions);
   void ArmAllAnew();
   Condition Confirm(RegistrationRecord& record, Condition conditions);
   absl::Status TakeFailure(SocketState& socket, SocketRole& role);

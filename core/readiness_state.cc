@@ -62,7 +62,7 @@ Watch WantedFromSingleShots(const ReadinessState& state, SocketRole role,
     wanted &= ~state.raised;
     if (!state.peer_closed_seen) wanted |= Condition::kPeerClosed;
   }
-  if (OnlyClosedIsLeft(state, role, wanted)) return Watch{};
+  if (OnlyClosedIsLeft(state, role, wanted)) return kQuietWatch;
   return Watch{.present = true,
                .conditions = wanted,
                .trigger = Trigger::kLevel,

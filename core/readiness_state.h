@@ -30,12 +30,6 @@ constexpr Condition DirectionsOf(Interest interest) {
       interest & (Interest::kReadable | Interest::kWritable)));
 }
 
-// A watch that tells errors at most, and once.
-inline constexpr Watch kQuietWatch{.present = true,
-                                   .conditions = Condition::kNone,
-                                   .trigger = Trigger::kEdge,
-                                   .persistence = Persistence::kPersistent};
-
 // What the mechanism can do and how the loop is run: constant for a loop.
 struct ReadinessRules {
   ReadinessModel model = ReadinessModel::kPersistent;

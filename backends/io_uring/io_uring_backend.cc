@@ -23,14 +23,15 @@ constexpr std::uint64_t kIgnored = 0;
 constexpr std::uint64_t kWakeUp = 1;
 
 // WatchedSocket::backend_data: the serial number of the present poll and, above
-// it, the conditions that it was asked for.
+// it, the conditions that it was asked for, kQuiet for those of a quiet watch.
 constexpr int kAskedShift = 8;
+constexpr std::uint32_t kQuiet = 1u << 16;
 
 constexpr std::uint32_t SerialOf(std::uint32_t data) {
   return data & kSerialMask;
 }
 constexpr Condition AskedOf(std::uint32_t data) {
-  return static_cast<Condition>(data >> kAskedShift);
+  return static_cast<Condition>((data >> kAskedShift) & 0xff);
 }
 constexpr std::uint32_t MakeData(std::uint32_t serial, Condition asked) {
   return (serial & kSerialMask) |
@@ -55,6 +56,7 @@ class IoUringBackend final : public Backend {
   //   from     to       requests
   //   absent   present  POLL_ADD, single-shot: checks the present state
   //   present  absent   ASYNC_CANCEL; the poll's completion is then stale
+  //   any      quiet    the same with a multishot POLL_ADD
   //   present  present  both: an update in place would tell apart neither
   //                     whether the old poll had completed already, nor which
   //                     of the two a completion is of
@@ -66,7 +68,12 @@ class IoUringBackend final : public Backend {
       return status;
     }
     if (from.present) RemovePoll(socket);
-    if (to.present) AddPoll(socket, to.conditions, /*multishot=*/false);
+    if (to == kQuietWatch) {
+      AddPoll(socket, Condition::kNone, /*multishot=*/true);
+      socket.backend_data |= kQuiet;
+    } else if (to.present) {
+      AddPoll(socket, to.conditions, /*multishot=*/false);
+    }
     return absl::OkStatus();
   }
 
@@ -145,13 +152,12 @@ class IoUringBackend final : public Backend {
     }
     const Condition conditions =
         ConditionsFromPollMask(static_cast<std::uint32_t>(completion.res));
-    const Condition asked = AskedOf(socket.backend_data);
-    if (Has(conditions, ~Condition::kPeerClosed | asked)) {
+    if (Has(conditions, WorthReporting(socket.backend_data))) {
       ready.Report(socket, conditions);
       if (more) StopMultishot(socket);
       return true;
     }
-    if (!more) OutwaitPeerClosed(socket, ready);
+    if (!more) Outwait(socket, ready);
     return false;
   }
 
@@ -179,16 +185,26 @@ class IoUringBackend final : public Backend {
                                    AskedOf(socket.backend_data));
   }
 
+  static constexpr Condition WorthReporting(std::uint32_t data) {
+    return (data & kQuiet) != 0 ? Condition::kError
+                                : ~Condition::kPeerClosed | AskedOf(data);
+  }
+
   // The kernel adds POLLRDHUP to every poll's mask (io_uring/poll.c,
   // IO_POLL_UNMASK), so once the peer has closed its side a single-shot poll for
-  // anything else is over at once, again and again. A multishot poll reports it
-  // once and then what wakes it.
-  void OutwaitPeerClosed(WatchedSocket& socket, ReadyList& ready) {
-    if (ring_->MakeRoom(1).ok()) {
-      AddPoll(socket, AskedOf(socket.backend_data), /*multishot=*/true);
-    } else {
+  // anything else is over at once, again and again; one for an error alone is,
+  // once both sides are closed. A multishot poll reports it once and then what
+  // wakes it. It is submitted with the next wait: what holds by now is looked
+  // for in this turn.
+  void Outwait(WatchedSocket& socket, ReadyList& ready) {
+    if (!ring_->MakeRoom(1).ok()) {
       ready.Report(socket, Condition::kNone);
+      return;
     }
+    const std::uint32_t quiet = socket.backend_data & kQuiet;
+    AddPoll(socket, AskedOf(socket.backend_data), /*multishot=*/true);
+    socket.backend_data |= quiet;
+    ready.Push(socket);
   }
 
   // The next poll, if there is one, looks at the present state: nothing that

@@ -53,10 +53,13 @@ PollBackend::~PollBackend() {
 absl::Status PollBackend::Arm(WatchedSocket& socket, const Watch& from,
                               const Watch& to) {
   const std::lock_guard lock(mu_);
-  if (to.present) {
+  // poll(2) cannot be kept from telling, again and again, that both sides are
+  // closed: an error that comes after that is not told.
+  if (to.present && to != kQuietWatch) {
     Armed& armed = armed_[&socket];
     armed.conditions = to.conditions;
-    if (!from.present) armed.serial = ++last_serial_;
+    armed.serial = ++last_serial_;
+    if (!from.present) armed.since = armed.serial;
   } else {
     armed_.erase(&socket);
   }
@@ -85,13 +88,14 @@ absl::Status PollBackend::Wait(std::int64_t timeout_ns) {
     for (const auto& [socket, armed] : armed_) {
       waited_.push_back({.socket = socket,
                          .serial = armed.serial,
+                         .since = armed.since,
                          .events = BitsOf(armed.conditions)});
     }
   }
   // Whoever has waited longest is reported first, so that none is starved.
   std::sort(waited_.begin(), waited_.end(),
             [](const Waited& a, const Waited& b) {
-              return a.serial < b.serial;
+              return a.since < b.since;
             });
   for (const Waited& waited : waited_) {
     polls_.push_back({.fd = static_cast<int>(waited.socket->socket()),

@@ -43,10 +43,13 @@ class PollBackend final : public Backend {
     Condition conditions = Condition::kNone;
     // Tells a watch from an earlier one of the same socket.
     std::uint64_t serial = 0;
+    // The serial number of the first one after the last report.
+    std::uint64_t since = 0;
   };
   struct Waited {
     WatchedSocket* socket = nullptr;
     std::uint64_t serial = 0;
+    std::uint64_t since = 0;
     short events = 0;
   };
 

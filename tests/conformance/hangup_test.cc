@@ -54,6 +54,33 @@ TEST_P(Hangup, R14_WithoutHangupInterestAPeersCloseIsReadable) {
   }
 }
 
+// Nothing is left to be done with the socket, and still its reset is told (R02).
+TEST_P(Hangup, R02_AnErrorAfterBothSidesWereShutDownIsTold) {
+  if (GetParam() == "poll") {
+    GTEST_SKIP() << "poll(2) tells the close again and again: it cannot wait "
+                    "for what comes after it";
+  }
+  for (const Mode& mode : kAllModes) {
+    if (mode.persistence == Persistence::kOneShot || IsPersistentLevel(mode)) {
+      continue;
+    }
+    SCOPED_TRACE(ToString(mode));
+    Connection connection = Connected();
+    Recorder recorder;
+    Register(connection.server, mode.With(Interest::kReadable), recorder);
+    ASSERT_OK(connection.server.Shutdown(ShutdownDirection::kBoth));
+    TurnUntilSeen(recorder, Events::kReadable);
+    Turn();
+    recorder.Take();
+    Turn();
+    EXPECT_THAT(recorder.Take(), IsEmpty());
+    Reset(connection.client);
+    TurnUntilSeen(recorder, Events::kError);
+    EXPECT_THAT(recorder.events(),
+                ElementsAre(Events::kReadable | Events::kError));
+  }
+}
+
 // Survey trap 22.
 TEST_P(Hangup, R14_LevelIsReadableUntilTheEndHasBeenRead) {
   Connection connection = Connected();

@@ -153,6 +153,47 @@ TEST_P(Threads, R17_AHandlerNeverRunsConcurrentlyWithItself) {
   }
 }
 
+// What comes while a handler runs waits for it, and the loop does not look at it
+// again and again meanwhile.
+TEST_P(Threads, R17_WhatWaitsForAHandlerKeepsNoThreadBusy) {
+  for (const Mode& mode : kAllModes) {
+    SCOPED_TRACE(ToString(mode));
+    const auto loop = NewLoop(kThreads);
+    Connection connection = Connected();
+    Tally entered;
+    Tally may_leave;
+    Tally handled;
+    Must(loop->Register(
+        connection.server, mode.With(Interest::kReadable),
+        [&](const Event& event) {
+          if (!event.readable()) return;
+          if (Drain(connection.server) == "first") {
+            if (mode.persistence == Persistence::kOneShot) {
+              EXPECT_OK(event.registration().Rearm());
+            }
+            entered.Add();
+            EXPECT_TRUE(may_leave.AwaitAtLeast(1));
+          }
+          handled.Add();
+        }));
+    LoopThreads threads(*loop, kThreads);
+    Send(connection.client, "first");
+    ASSERT_TRUE(entered.AwaitAtLeast(1));
+    Send(connection.client, "second");
+    AwaitReadable(connection.server);
+    const std::uint64_t before = loop->counters().turns;
+    constexpr int kMessages = 100;
+    Tally messages;
+    for (int i = 1; i <= kMessages; ++i) {
+      ASSERT_OK(loop->Post([&] { messages.Add(); }));
+      ASSERT_TRUE(messages.AwaitAtLeast(i));
+    }
+    EXPECT_LE(loop->counters().turns - before, 2u * kMessages);
+    may_leave.Add();
+    EXPECT_TRUE(handled.AwaitAtLeast(2));
+  }
+}
+
 // Survey trap 64: one readiness, one call, on one thread.
 TEST_P(Threads, R17_LevelOneShotHandlesEachReadinessOnce) {
   const auto loop = NewLoop(kThreads);

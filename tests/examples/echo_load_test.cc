@@ -56,11 +56,11 @@ TEST_P(EchoLoad, CountsRoundTripsWithoutErrors) {
 }
 
 TEST_P(EchoLoad, NoticesThatTheServerDies) {
+  const int before = server().Descriptors();
   ServerProcess load("echo_load",
                      {"--connect=" + Text(address()), "--connections=16",
                       "--seconds=60", "--backend=" + GetParam().backend});
   // It is under way once the server holds its connections.
-  const int before = server().Descriptors();
   while (server().Descriptors() < before + 16) ::sched_yield();
   server().Signal(SIGTERM);
   const Outcome outcome = load.Wait();

@@ -223,7 +223,7 @@ const WatchCase kOneThread[] = {
      {.closed_seen = true},
      kConnected,
      kQuiet,
-     kAbsent},
+     kQuiet},
     {"closed, level read",
      {.interest = kRead, .closed_seen = true},
      kConnected,
@@ -238,7 +238,7 @@ const WatchCase kOneThread[] = {
      {.interest = kHang, .closed_seen = true},
      kDatagram,
      kQuiet,
-     kAbsent},
+     kQuiet},
     {"closed, edge hang-up",
      {.interest = kHang,
       .trigger = kEdge,
@@ -246,7 +246,7 @@ const WatchCase kOneThread[] = {
       .closed_seen = true},
      kConnected,
      kQuiet,
-     kAbsent},
+     kQuiet},
     {"closed, edge read told",
      {.interest = kRead,
       .trigger = kEdge,
@@ -255,7 +255,7 @@ const WatchCase kOneThread[] = {
       .raised = kIn},
      kConnected,
      On(kIn | kPeer, kEdge, kStays),
-     kAbsent},
+     kQuiet},
 };
 
 // R17, where it differs from one thread.

@@ -60,7 +60,8 @@ enum class ReadinessModel : std::uint8_t {
   kPersistent,
   // A watch ends with its first report; it is checked as level when armed and
   // the report is a snapshot that can be out of date when it is collected
-  // (io_uring poll, AFD poll). Trigger and persistence of a Watch mean nothing.
+  // (io_uring poll, AFD poll). Every watch but the quiet one is level and
+  // one-shot.
   kSingleShot,
 };
 
@@ -73,14 +74,20 @@ struct Watch {
   // False: nothing at all, the mechanism forgets the socket.
   bool present = false;
   // kReadable, kWritable, kPeerClosed. Errors and kClosed are reported in any
-  // case. Present with kNone is a quiet watch: errors at most, and never
-  // repeatedly.
+  // case, but for a quiet watch.
   Condition conditions = Condition::kNone;
   Trigger trigger = Trigger::kLevel;
   Persistence persistence = Persistence::kPersistent;
 
   friend constexpr bool operator==(const Watch&, const Watch&) = default;
 };
+
+// A watch that waits for an error and nothing else, on a socket whose close is
+// known. A mechanism that cannot help it may report kClosed besides, once.
+inline constexpr Watch kQuietWatch{.present = true,
+                                   .conditions = Condition::kNone,
+                                   .trigger = Trigger::kEdge,
+                                   .persistence = Persistence::kPersistent};
 
 class ReadyList;
 
@@ -160,7 +167,8 @@ class ReadyList {
     return socket;
   }
 
-  // Puts a socket on the list without a report, unless it is there already.
+  // Puts a socket on the list without a report, unless it is there already: its
+  // watch goes on, and the core looks at the socket's present state.
   void Push(WatchedSocket& socket) {
     if (socket.linked_) return;
     socket.linked_ = true;
@@ -219,7 +227,8 @@ class Backend {
   virtual Capabilities capabilities() const = 0;
 
   // Changes what is watched on `socket` from `from` to `to`. Equal values mean
-  // "look at the present state again". May only note the change, to be handed
+  // "look at the present state again". In the single-shot model nothing that the
+  // earlier watch found is reported afterwards. May only note the change, to be handed
   // to the kernel by the next Submit or Wait, so that many changes cost one
   // system call (R12). A refusal leaves `from` in force and is told here if
   // the mechanism tells at once, otherwise by reporting kError: the core then

@@ -1,0 +1,164 @@
+// The way down: what a drain or a change of a registration means for its watch,
+// and how the mechanism is told, each registration once a turn (R12).
+
+#include <memory>
+#include <utility>
+
+#include "core/loop_core.h"
+#include "platform/error.h"
+
+namespace weir::internal {
+namespace {
+
+bool IsTransient(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) || absl::IsUnavailable(status);
+}
+
+}  // namespace
+
+void LoopCore::ApplyEndRead(RegistrationRecord& record) {
+  if (record.state.trigger != Trigger::kEdge) return;
+  ReadEnd(record.state);
+  record.end_is_readable = false;
+}
+
+void LoopCore::DrainedHere(RegistrationRecord& record, Condition directions,
+                           bool short_transfer) {
+  ApplyDrained(record, directions, short_transfer, /*at_once=*/true);
+}
+
+// `at_once`: nothing has been collected since the drain.
+void LoopCore::ApplyDrained(RegistrationRecord& record, Condition directions,
+                            bool short_transfer, bool at_once) {
+  if (record.phase != RegistrationRecord::Phase::kLive ||
+      record.state.trigger != Trigger::kEdge) {
+    return;
+  }
+  const DrainResult result = Drain(record.state, directions, short_transfer);
+  if (at_once) {
+    // What was reported before is over; what comes later is reported later.
+    ReadyList::DropConditions(record, directions);
+  } else if (Has(ReadyList::Conditions(record), directions)) {
+    record.suspect |= directions;
+  }
+  SuspectReportOnItsWay(record, directions);
+  if (rules_.model == ReadinessModel::kSingleShot) {
+    // Arming checks the present state, so nothing can be lost.
+    MarkDirty(record);
+    return;
+  }
+  if (result.withheld && !at_once) {
+    record.look_again = true;
+    MarkDirty(record);
+  }
+  if (result.end_is_readable && !record.end_is_readable) {
+    record.end_is_readable = true;
+    carried_over_.push_back(&record);
+  }
+}
+
+// The kernel may have decided on a report that Collect has not brought yet.
+void LoopCore::SuspectReportOnItsWay(RegistrationRecord& record,
+                                     Condition conditions) {
+  if (rules_.model == ReadinessModel::kSingleShot) {
+    record.suspect |= conditions & record.armed.conditions;
+  } else if (has_leader_) {
+    record.suspect |= conditions;
+    record.suspect_turn = turn_;
+  }
+}
+
+void LoopCore::LookAgain(RegistrationRecord& record) {
+  if (record.phase != RegistrationRecord::Phase::kLive) return;
+  ForgetDelivered(record.state);
+  record.look_again = true;
+  MarkDirty(record);
+}
+
+void LoopCore::MarkDirty(RegistrationRecord& record) {
+  if (record.dirty) return;
+  record.dirty = true;
+  dirty_.push_back(&record);
+}
+
+// Tells the mechanism what has changed since the last time, each registration
+// once, however often it changed.
+void LoopCore::FlushChanges() {
+  retry_soon_ = false;
+  if (dirty_.empty()) return;
+  flushing_.swap(dirty_);
+  for (RegistrationRecord* record : flushing_) {
+    record->dirty = false;
+    const bool look_again = std::exchange(record->look_again, false);
+    if (record->phase != RegistrationRecord::Phase::kLive) {
+      Disarm(*record);
+      continue;
+    }
+    // A single-shot that has reported is over. Armed anew before its report is
+    // dispatched, which a running handler can keep from happening, it would
+    // find the same again and again.
+    const bool told = rules_.model == ReadinessModel::kSingleShot &&
+                      ReadyList::Conditions(*record) != Condition::kNone;
+    const weir::Watch wanted =
+        told ? weir::Watch{}
+             : WantedWatch(record->state,
+                           record->socket->role.load(std::memory_order_relaxed),
+                           rules_);
+    // Level watches look at the present state in any case, and a single-shot
+    // that is still armed has found nothing yet.
+    const bool same_again = look_again &&
+                            rules_.model == ReadinessModel::kPersistent &&
+                            wanted.trigger == Trigger::kEdge;
+    if (wanted == record->armed && !same_again) continue;
+    absl::Status status = backend_->Arm(*record, record->armed, wanted);
+    if (status.ok()) {
+      record->armed = wanted;
+      if (rules_.model == ReadinessModel::kSingleShot) {
+        // The new watch looks at the present state.
+        record->suspect = Condition::kNone;
+      }
+      record->socket->touched.store(false, std::memory_order_relaxed);
+      // Armed while a leader waits, it can fire before this turn's reports
+      // are complete; 0 is no turn.
+      record->armed_turn = has_leader_ ? 0 : turn_ + 1;
+    } else if (IsTransient(status)) {
+      record->look_again = look_again;
+      MarkDirty(*record);
+      retry_soon_ = true;
+    } else {
+      Fail(*record, std::move(status));
+    }
+  }
+  flushing_.clear();
+}
+
+// The mechanism is to forget the socket. Want of room is not mistaken for
+// having forgotten it already, which is what another refusal means (R13).
+void LoopCore::Disarm(RegistrationRecord& record) {
+  if (!record.armed.present) return;
+  unsubmitted_ = true;
+  if (IsTransient(backend_->Arm(record, record.armed, weir::Watch{}))) {
+    MarkDirty(record);
+    retry_soon_ = true;
+    return;
+  }
+  record.armed = weir::Watch{};
+}
+
+// So that any thread may close sockets, and the peer sees it, when nobody will
+// wait on this mechanism any more.
+void LoopCore::DisarmAll() {
+  if (rules_.model != ReadinessModel::kSingleShot) return;
+  for (const auto& record : records_) Disarm(*record);
+  (void)backend_->Submit();
+}
+
+void LoopCore::ArmAllAnew() {
+  for (const auto& record : records_) {
+    if (record->phase != RegistrationRecord::Phase::kLive) continue;
+    Disarm(*record);
+    MarkDirty(*record);
+  }
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,254 @@
+// The way up: what the mechanism reported, checked where it may be out of date,
+// told to the handler (R02, R04, R05, R17).
+
+#include <memory>
+#include <utility>
+
+#include "core/loop_core.h"
+#include "platform/error.h"
+#include "platform/poll.h"
+#include "platform/sockets.h"
+#include "weir/status.h"
+
+namespace weir::internal {
+namespace {
+
+constexpr Condition kDirections = Condition::kReadable | Condition::kWritable;
+
+// What a handler that is interested in `interest` can be told, besides errors.
+Condition VisibleConditions(Interest interest) {
+  return Has(interest, Interest::kHangup)
+             ? DirectionsOf(interest) | Condition::kPeerClosed
+             : DirectionsOf(interest);
+}
+
+bool MayHaveBeenDrained(const SocketState& socket) {
+  return socket.touched.load(std::memory_order_relaxed) ||
+         socket.reachable_otherwise.load(std::memory_order_relaxed);
+}
+
+}  // namespace
+
+// What Collect brought: single shots are over, and what may be out of date is
+// checked, all with one system call.
+void LoopCore::DigestReports() {
+  if (ready_.TakeLoss()) ArmAllAnew();
+  if (rules_.several_threads) {
+    for (WatchedSocket* socket = ready_.head(); socket != nullptr;
+         socket = ReadyList::Next(*socket)) {
+      auto& record = static_cast<RegistrationRecord&>(*socket);
+      record.state.busy = true;
+      // A wait that began after the drain describes what is there after it.
+      if (rules_.model == ReadinessModel::kPersistent && !record.running &&
+          record.suspect_turn != turn_) {
+        record.suspect = Condition::kNone;
+      }
+    }
+  }
+  if (rules_.model != ReadinessModel::kSingleShot) return;
+  poll_entries_.clear();
+  poll_records_.clear();
+  for (WatchedSocket* socket = ready_.head(); socket != nullptr;
+       socket = ReadyList::Next(*socket)) {
+    auto& record = static_cast<RegistrationRecord&>(*socket);
+    if (record.phase != RegistrationRecord::Phase::kLive) continue;
+    const Condition asked = record.armed.conditions;
+    if (!ReadyList::TakeEnded(record)) {
+      // The mechanism goes on watching and wants the present state looked at.
+      if (record.armed.present && asked != Condition::kNone) {
+        AddCheck(record, asked);
+      }
+      continue;
+    }
+    const Condition reported = ReadyList::Conditions(record);
+    record.armed = weir::Watch{};
+    MarkDirty(record);
+    Condition doubtful = std::exchange(record.suspect, Condition::kNone);
+    Condition missing = Condition::kNone;
+    // A watch armed for this very wait is fresh. One of an earlier turn can
+    // have fired before the wait. What it tells of may be gone since, through
+    // the native handle even: a level one is doubtful if that is possible (R04),
+    // an edge one if a drain was seen (R05). And it tells only what woke it; the
+    // rest of what was asked for may hold by now and is told with it (R02).
+    if (record.armed_turn != turn_) {
+      if (record.state.trigger == Trigger::kLevel &&
+          MayHaveBeenDrained(*record.socket)) {
+        doubtful |= kDirections;
+      }
+      missing = asked & VisibleConditions(record.state.interest) & ~reported;
+    }
+    doubtful &= reported;
+    if ((doubtful | missing) == Condition::kNone) continue;
+    AddCheck(record, doubtful | missing | (asked & Condition::kPeerClosed));
+  }
+  if (poll_entries_.empty()) return;
+  Count(counters_.checks);
+  if (!platform::PollNow(std::span(poll_entries_)).ok()) return;
+  for (std::size_t i = 0; i < poll_entries_.size(); ++i) {
+    const auto requested = static_cast<Condition>(poll_entries_[i].requested);
+    const auto holds = static_cast<Condition>(poll_entries_[i].returned);
+    RegistrationRecord& record = *poll_records_[i];
+    if (Has(ReadyList::Conditions(record), requested & ~holds)) {
+      Count(counters_.stale);
+    }
+    ReadyList::DropConditions(record, requested & ~holds);
+    ReadyList::AddConditions(record, holds);
+    MarkDirty(record);
+  }
+}
+
+void LoopCore::AddCheck(RegistrationRecord& record, Condition conditions) {
+  poll_entries_.push_back(platform::PollEntry{
+      .socket = record.socket->native,
+      .requested = static_cast<platform::PollBits>(conditions)});
+  poll_records_.push_back(&record);
+}
+
+// The doubtful conditions of one registration that do hold.
+Condition LoopCore::Confirm(RegistrationRecord& record, Condition conditions) {
+  const Condition doubtful = conditions & record.suspect;
+  record.suspect = Condition::kNone;
+  if (doubtful == Condition::kNone) return conditions;
+  platform::PollEntry entry{
+      .socket = record.socket->native,
+      .requested = static_cast<platform::PollBits>(doubtful)};
+  Count(counters_.checks);
+  if (!platform::PollNow(std::span(&entry, 1)).ok()) return conditions;
+  const Condition gone = doubtful & ~static_cast<Condition>(entry.returned);
+  if (gone != Condition::kNone) Count(counters_.stale);
+  return conditions & ~gone;
+}
+
+// The socket's pending error. A connection that was made and reset before its
+// first event is not taken for a failed connect: the causes differ (tcp(7)).
+absl::Status LoopCore::TakeFailure(SocketState& socket, SocketRole& role) {
+  Count(counters_.checks);
+  if (role != SocketRole::kConnecting) {
+    return platform::TakeError(socket.native, "socket");
+  }
+  absl::Status failure = platform::TakeError(socket.native, "connect",
+                                             socket.ConnectTarget());
+  const ErrorCause cause = CauseOf(failure);
+  if (cause == ErrorCause::kConnectionReset ||
+      cause == ErrorCause::kBrokenPipe) {
+    role = SocketRole::kConnected;
+    failure = platform::SystemError(SystemCodeOf(failure).value_or(0),
+                                    "socket");
+  }
+  return failure;
+}
+
+// Tells the handler, if there is anything to tell. True if it was called.
+bool LoopCore::Dispatch(RegistrationRecord& record) {
+  // It will be looked at again when its handler has returned (R17).
+  if (record.running) return false;
+  if (record.phase != RegistrationRecord::Phase::kLive) {
+    if (record.phase == RegistrationRecord::Phase::kEnded) return false;
+    DeliverRemoved(record);
+    return true;
+  }
+  if (rules_.model == ReadinessModel::kPersistent &&
+      record.armed.persistence == Persistence::kOneShot &&
+      ReadyList::TakeEnded(record)) {
+    // The kernel's one-shot is used up, whatever comes of the report.
+    record.armed = kQuietWatch;
+    MarkDirty(record);
+  }
+  record.state.busy = false;
+  const Condition reported = ReadyList::TakeConditions(record);
+  const Condition conditions = Confirm(record, reported);
+  absl::Status failure;
+  SocketRole role = record.socket->role.load(std::memory_order_relaxed);
+  const SocketRole old_role = role;
+  if (Has(conditions, Condition::kError) && record.state.enabled &&
+      !record.state.fired) [[unlikely]] {
+    failure = TakeFailure(*record.socket, role);
+    if (CauseOf(failure) == ErrorCause::kBadDescriptor) {
+      Fail(record, std::move(failure));
+      return false;
+    }
+  }
+  const Events events = Digest(record.state, role, conditions, !failure.ok());
+  if (role != old_role) {
+    record.socket->role.store(role, std::memory_order_relaxed);
+    MarkDirty(record);
+  }
+  if (events == Events::kNone) {
+    // The watch may have been used up, or be of no use any more; and with
+    // several threads it was quiet while the record waited here.
+    if (rules_.several_threads || reported != Condition::kNone) {
+      MarkDirty(record);
+    }
+    return false;
+  }
+  if (record.state.fired) MarkDirty(record);
+  CallHandler(record, events, failure);
+  return true;
+}
+
+void LoopCore::CallHandler(RegistrationRecord& record, Events events,
+                           const absl::Status& status) {
+  Count(counters_.events);
+  record.running = true;
+  record.state.busy = true;
+  if (rules_.several_threads) {
+    mu_.Unlock();
+    record.handler(Event(record, events, status));
+    mu_.Lock();
+  } else {
+    record.handler(Event(record, events, status));
+  }
+  // Still running: while the old one is destroyed, without the lock, nobody may
+  // begin with the new one.
+  while (record.next_handler) [[unlikely]] {
+    ReadinessHandler old = std::exchange(
+        record.handler, std::exchange(record.next_handler, nullptr));
+    Release();
+    old = nullptr;
+    Acquire();
+  }
+  record.running = false;
+  // What came while it ran, on another thread.
+  if (rules_.several_threads &&
+      (ReadyList::Conditions(record) != Condition::kNone ||
+       record.phase == RegistrationRecord::Phase::kRemoving)) {
+    ready_.Push(record);
+  }
+  record.state.busy = ReadyList::linked(record);
+  // Last: a flush by another thread that still saw it busy was to no avail.
+  if (rules_.several_threads) MarkDirty(record);
+}
+
+void LoopCore::DeliverRemoved(RegistrationRecord& record) {
+  Events events = Events::kRemoved;
+  if (!record.failure.ok()) events |= Events::kError;
+  CallHandler(record, events, record.failure);
+  record.phase = RegistrationRecord::Phase::kEnded;
+  // Destroyed outside the lock: the captures are the application's (R09).
+  ReadinessHandler last = std::move(record.handler);
+  record.handler = nullptr;
+  const auto node = records_.find(record.shared_from_this());
+  if (node != records_.end()) {
+    graveyard_.push_back(*node);
+    records_.erase(node);
+    counters_.registrations.store(records_.size(), std::memory_order_relaxed);
+  }
+  Release();
+  last = nullptr;
+  Acquire();
+}
+
+// Frees the records that nothing names any more: no batch is being delivered
+// or fetched, no change is noted, and no packet is to come.
+void LoopCore::Reap() {
+  if (graveyard_.empty()) return;
+  std::erase_if(graveyard_, [](const auto& record) {
+    if (!record->unpinned() || record->dirty || ReadyList::linked(*record)) {
+      return false;
+    }
+    record->socket->Forget(*record);
+    return true;
+  });
+}
+
+}  // namespace weir::internal
