@@ -66,6 +66,8 @@ TEST_P(EchoLoad, NoticesThatTheServerDies) {
   const Outcome outcome = load.Wait();
   EXPECT_EQ(outcome.exit_status, 1);
   EXPECT_EQ(Parse(outcome.out).errors, 16u);
+  // One signal was enough: no second one, which would end it on its way out.
+  EXPECT_EQ(server().Wait().exit_status, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(
