@@ -8,8 +8,10 @@
 #define WEIR_PLATFORM_SOCKET_IO_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
+#include "weir/native_file.h"
 #include "weir/native_socket.h"
 #include "weir/socket_address.h"
 
@@ -59,6 +61,26 @@ ReceiveFromOutcome ReceiveFrom(NativeSocket socket, std::span<std::byte> buffer,
 // One datagram to `peer`.
 IoOutcome SendTo(NativeSocket socket, std::span<const std::byte> data,
                  const SocketAddress& peer);
+
+// Up to `length` bytes of `file` from `offset` on, to a stream: one
+// sendfile(2), as much as the socket takes at once and at most
+// kMaxSendFileBytes. 0 bytes of a length that is not 0: the file ends at
+// `offset` or before. Moves no file position.
+// Unlike the other calls here, this one obeys the socket's mode, which must be
+// non-blocking, and waits for the disk where the file is not in memory.
+IoOutcome SendFile(NativeSocket socket, NativeFile file, std::uint64_t offset,
+                   std::uint64_t length);
+
+// What one read(2) or sendfile(2) moves at most on Linux.
+inline constexpr std::uint64_t kMaxSendFileBytes = 0x7ffff000;
+
+// Reads what a stream has received, and throws it away, so that closing it does
+// not reset the connection and take what was sent along. Stops at
+// kMaxDiscardBytes, so that a fast sender cannot keep the caller; a
+// pending error of the socket may be taken with it.
+void DiscardArrived(NativeSocket socket);
+
+inline constexpr std::size_t kMaxDiscardBytes = std::size_t{1} << 20;
 
 struct AcceptOutcome {
   // The caller's to close; kInvalidSocket unless one was accepted.

@@ -1,17 +1,25 @@
 #include "platform/socket_io.h"
 
+#include <signal.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <limits>
 #include <span>
 #include <type_traits>
 
+#include "platform/posix/file_descriptor.h"
 #include "platform/posix/retry.h"
 #include "platform/posix/sockaddr.h"
+#include "weir/native_file.h"
 #include "weir/native_socket.h"
 #include "weir/socket_address.h"
 
@@ -61,6 +69,39 @@ class IoVectors {
   const std::size_t count_;
   // Only the first count_ are initialised.
   std::array<iovec, kMaxVectorBuffers> vectors_;
+};
+
+// Keeps a call that has no MSG_NOSIGNAL from raising SIGPIPE in this thread:
+// the signal of a broken pipe goes to the thread that wrote (signal(7)), so it
+// is held back, and taken off again before it can be delivered.
+class PipeSignalBlock {
+ public:
+  PipeSignalBlock() {
+    ::sigemptyset(&pipe_);
+    ::sigaddset(&pipe_, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe_, &previous_);
+    // Only where it is blocked anyway can one be pending, that of another.
+    if (::sigismember(&previous_, SIGPIPE) == 1) {
+      sigset_t pending;
+      ::sigpending(&pending);
+      others_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
+    }
+  }
+  PipeSignalBlock(const PipeSignalBlock&) = delete;
+  PipeSignalBlock& operator=(const PipeSignalBlock&) = delete;
+  ~PipeSignalBlock() { ::pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
+
+  // Takes off what the call has raised, if it has.
+  void TakeRaised() {
+    if (others_pending_) return;
+    const timespec now = {};
+    RetryInterrupted([&] { return ::sigtimedwait(&pipe_, nullptr, &now); });
+  }
+
+ private:
+  sigset_t pipe_;
+  sigset_t previous_;
+  bool others_pending_ = false;
 };
 
 }  // namespace
@@ -127,6 +168,42 @@ IoOutcome SendTo(NativeSocket socket, std::span<const std::byte> data,
     return ::sendto(ToDescriptor(socket), data.data(), data.size(), kSendFlags,
                     reinterpret_cast<const sockaddr*>(&storage), length);
   }));
+}
+
+IoOutcome SendFile(NativeSocket socket, NativeFile file, std::uint64_t offset,
+                   std::uint64_t length) {
+  if (offset > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max())) {
+    return {.error = EOVERFLOW};
+  }
+  const auto count =
+      static_cast<std::size_t>(std::min(length, kMaxSendFileBytes));
+  PipeSignalBlock block;
+  const IoOutcome outcome = OutcomeOf(RetryInterrupted([&] {
+    auto position = static_cast<off_t>(offset);
+    return ::sendfile(ToDescriptor(socket), ToFileDescriptor(file), &position,
+                      count);
+  }));
+  // A call that is cut short by the error has raised the signal all the same.
+  if (outcome.error == EPIPE || (outcome.ok() && outcome.bytes < count)) {
+    block.TakeRaised();
+  }
+  return outcome;
+}
+
+void DiscardArrived(NativeSocket socket) {
+  std::array<std::byte, 32 * 1024> scratch;
+  static_assert(kMaxDiscardBytes % scratch.size() == 0);
+  std::size_t discarded = 0;
+  while (discarded < kMaxDiscardBytes) {
+    // On TCP, MSG_TRUNC throws the bytes away without copying them (tcp(7)); on
+    // other streams it has no effect.
+    const ssize_t result = RetryInterrupted([&] {
+      return ::recv(ToDescriptor(socket), scratch.data(), scratch.size(),
+                    kReceiveFlags | MSG_TRUNC);
+    });
+    if (result <= 0) return;
+    discarded += static_cast<std::size_t>(result);
+  }
 }
 
 AcceptOutcome Accept(NativeSocket listener) {

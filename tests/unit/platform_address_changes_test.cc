@@ -1,0 +1,234 @@
+// Addresses are added and removed in a network namespace of its own, which a
+// child process makes for itself; what it finds wrong it prints.
+
+#include "platform/address_changes.h"
+
+#include <arpa/inet.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "platform/posix/sockaddr.h"
+
+namespace weir::platform {
+namespace {
+
+constexpr int kNotPermitted = 77;
+// In a new namespace, the only interface there is.
+constexpr std::uint32_t kLoopbackIndex = 1;
+
+// Runs `body` in a child process, in a new network namespace.
+void InNewNetwork(void (*body)()) {
+  std::fflush(nullptr);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (::unshare(CLONE_NEWNET) != 0 &&
+        ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
+      ::_exit(kNotPermitted);
+    }
+    body();
+    std::fflush(nullptr);
+    ::_exit(::testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "killed by signal " << WTERMSIG(status);
+  if (WEXITSTATUS(status) == kNotPermitted) {
+    GTEST_SKIP() << "a new network namespace is not permitted "
+                    "(unshare(2), CAP_SYS_ADMIN)";
+  }
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "see above";
+}
+
+// Asks the kernel, by RTM_NEWADDR or RTM_DELADDR, to change an address of the
+// loopback interface, and waits for the answer: 0 or an error number.
+int ChangeAddress(std::uint16_t type, int family, const char* text) {
+  struct {
+    nlmsghdr header;
+    ifaddrmsg address;
+    rtattr attribute;
+    std::uint8_t bytes[16];
+  } request = {};
+  const std::size_t size = family == AF_INET ? 4 : 16;
+  request.header.nlmsg_len =
+      static_cast<std::uint32_t>(offsetof(decltype(request), bytes) + size);
+  request.header.nlmsg_type = type;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  if (type == RTM_NEWADDR) {
+    request.header.nlmsg_flags |= NLM_F_CREATE | NLM_F_EXCL;
+  }
+  request.address.ifa_family = static_cast<std::uint8_t>(family);
+  request.address.ifa_prefixlen = family == AF_INET ? 8 : 128;
+  request.address.ifa_index = kLoopbackIndex;
+  request.attribute.rta_len = static_cast<unsigned short>(RTA_LENGTH(size));
+  request.attribute.rta_type = IFA_LOCAL;
+  EXPECT_EQ(::inet_pton(family, text, request.bytes), 1);
+  const int descriptor = ::socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  EXPECT_GE(descriptor, 0);
+  EXPECT_EQ(::send(descriptor, &request, request.header.nlmsg_len, 0),
+            static_cast<ssize_t>(request.header.nlmsg_len));
+  struct {
+    nlmsghdr header;
+    nlmsgerr error;
+    char rest[512];
+  } answer = {};
+  EXPECT_GT(::recv(descriptor, &answer, sizeof(answer), 0), 0);
+  EXPECT_EQ(answer.header.nlmsg_type, NLMSG_ERROR);
+  ::close(descriptor);
+  return -answer.error.error;
+}
+
+bool IsReadable(const AddressChanges& changes, int milliseconds) {
+  pollfd entry = {ToDescriptor(changes.native()), POLLIN, 0};
+  int result;
+  do {
+    result = ::poll(&entry, 1, milliseconds);
+  } while (result < 0 && errno == EINTR);
+  return result == 1;
+}
+
+void ExpectChanged(AddressChanges& changes) {
+  EXPECT_TRUE(IsReadable(changes, 10'000));
+  const auto changed = changes.TakeChanged();
+  ASSERT_TRUE(changed.ok()) << changed.status();
+  EXPECT_TRUE(*changed);
+}
+
+void ExpectUnchanged(AddressChanges& changes) {
+  const auto changed = changes.TakeChanged();
+  ASSERT_TRUE(changed.ok()) << changed.status();
+  EXPECT_FALSE(*changed);
+  EXPECT_FALSE(IsReadable(changes, 0));
+}
+
+TEST(AddressChanges, NothingChangesUnasked) {
+  InNewNetwork([] {
+    auto changes = AddressChanges::Open();
+    ASSERT_TRUE(changes.ok()) << changes.status();
+    ExpectUnchanged(*changes);
+    ExpectUnchanged(*changes);
+  });
+}
+
+TEST(AddressChanges, TellsOfAdditionAndRemoval) {
+  InNewNetwork([] {
+    auto changes = AddressChanges::Open();
+    ASSERT_TRUE(changes.ok()) << changes.status();
+    const struct {
+      int family;
+      const char* text;
+    } addresses[] = {{AF_INET, "127.0.0.53"}, {AF_INET6, "fd00::53"}};
+    for (const auto& [family, text] : addresses) {
+      SCOPED_TRACE(text);
+      const int added = ChangeAddress(RTM_NEWADDR, family, text);
+      if (family == AF_INET6 && (added == EOPNOTSUPP || added == EACCES)) {
+        continue;  // A machine without IPv6.
+      }
+      ASSERT_EQ(added, 0);
+      ExpectChanged(*changes);
+      ExpectUnchanged(*changes);
+      ASSERT_EQ(ChangeAddress(RTM_DELADDR, family, text), 0);
+      ExpectChanged(*changes);
+      ExpectUnchanged(*changes);
+    }
+  });
+}
+
+TEST(AddressChanges, WhatWasRefusedIsNoChange) {
+  InNewNetwork([] {
+    auto changes = AddressChanges::Open();
+    ASSERT_TRUE(changes.ok()) << changes.status();
+    ASSERT_EQ(ChangeAddress(RTM_DELADDR, AF_INET, "127.0.0.53"), EADDRNOTAVAIL);
+    ExpectUnchanged(*changes);
+  });
+}
+
+TEST(AddressChanges, SeveralAreOne) {
+  InNewNetwork([] {
+    auto changes = AddressChanges::Open();
+    ASSERT_TRUE(changes.ok()) << changes.status();
+    ASSERT_EQ(ChangeAddress(RTM_NEWADDR, AF_INET, "127.0.0.53"), 0);
+    ASSERT_EQ(ChangeAddress(RTM_NEWADDR, AF_INET, "127.0.0.54"), 0);
+    ASSERT_EQ(ChangeAddress(RTM_DELADDR, AF_INET, "127.0.0.54"), 0);
+    ExpectChanged(*changes);
+    ExpectUnchanged(*changes);
+  });
+}
+
+TEST(AddressChanges, WhatWasLostIsAChange) {
+  InNewNetwork([] {
+    auto changes = AddressChanges::Open();
+    ASSERT_TRUE(changes.ok()) << changes.status();
+    const int descriptor = ToDescriptor(changes->native());
+    // The system's smallest, which a few messages fill.
+    const int smallest = 1;
+    ASSERT_EQ(::setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &smallest,
+                           sizeof(smallest)),
+              0);
+    for (int i = 1; i < 100; ++i) {
+      char text[32];
+      std::snprintf(text, sizeof(text), "127.0.1.%d", i);
+      ASSERT_EQ(ChangeAddress(RTM_NEWADDR, AF_INET, text), 0);
+    }
+    // So many do overflow it, and that is an error of the next call.
+    char message[8192];
+    errno = 0;
+    EXPECT_EQ(::recv(descriptor, message, sizeof(message), MSG_DONTWAIT), -1);
+    EXPECT_EQ(errno, ENOBUFS);
+    while (::recv(descriptor, message, sizeof(message), MSG_DONTWAIT) > 0) {
+    }
+    ExpectUnchanged(*changes);
+    // From the last: the first of a network takes the others with it.
+    for (int i = 99; i > 0; --i) {
+      char text[32];
+      std::snprintf(text, sizeof(text), "127.0.1.%d", i);
+      ASSERT_EQ(ChangeAddress(RTM_DELADDR, AF_INET, text), 0);
+    }
+    ExpectChanged(*changes);
+    ExpectUnchanged(*changes);
+  });
+}
+
+TEST(AddressChanges, AnInterfaceComingUpBringsItsAddresses) {
+  InNewNetwork([] {
+    auto changes = AddressChanges::Open();
+    ASSERT_TRUE(changes.ok()) << changes.status();
+    const int descriptor = ::socket(AF_INET, SOCK_DGRAM, 0);
+    ifreq request = {};
+    std::strcpy(request.ifr_name, "lo");
+    request.ifr_flags = IFF_UP;
+    ASSERT_EQ(::ioctl(descriptor, SIOCSIFFLAGS, &request), 0);
+    ::close(descriptor);
+    ExpectChanged(*changes);
+  });
+}
+
+TEST(AddressChanges, MovesItsSocket) {
+  auto opened = AddressChanges::Open();
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  const NativeSocket socket = opened->native();
+  AddressChanges moved(*std::move(opened));
+  EXPECT_EQ(moved.native(), socket);
+  EXPECT_EQ(opened->native(), kInvalidSocket);  // NOLINT: as documented.
+  EXPECT_TRUE(moved.TakeChanged().ok());
+  // What was moved from has no socket to ask.
+  EXPECT_FALSE(opened->TakeChanged().ok());
+}
+
+}  // namespace
+}  // namespace weir::platform
