@@ -5,8 +5,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 BACKENDS=(epoll io_uring)
-API=readiness
-CONNECTIONS=64 SECONDS_OF_LOAD=3 SIZE=64
+APIS=(readiness completion stream)
+CONNECTIONS=64 SECONDS_OF_LOAD=2 SIZE=64
 EXAMPLES=build/release/examples
 
 install_packages g++ cmake ninja-build pkg-config libabsl-dev liburing-dev \
@@ -23,16 +23,16 @@ finish() {
 }
 trap finish EXIT
 
-# serve BACKEND: one row of the table in $row. Status 0: it served; 1: it
+# serve BACKEND API: one row of the table in $row. Status 0: it served; 1: it
 # failed; 2: this machine does not offer the backend.
 serve() {
-  local backend=$1 line="" status=0 address result pattern
+  local backend=$1 api=$2 line="" status=0 address result pattern
   row=
   rm -f "$scratch/out"
   mkfifo "$scratch/out"
   # timeout(1) passes SIGTERM on, and exits as the server does.
   timeout -k 10 "$((SECONDS_OF_LOAD + 120))" "$EXAMPLES/echo_server" \
-    --backend="$backend" --api="$API" --listen=127.0.0.1:0 \
+    --backend="$backend" --api="$api" --listen=127.0.0.1:0 \
     >"$scratch/out" 2>"$scratch/err" &
   server=$!
   exec {out}<"$scratch/out"
@@ -76,18 +76,20 @@ serve() {
 }
 
 say "-- $CONNECTIONS connections, $SIZE bytes each way, $SECONDS_OF_LOAD s" \
-  "per backend"
+  "per backend and API"
 table=$(printf '%-9s %-10s %15s  %6s' backend API "round trips/s" errors)
 served=0 failed=0
 for backend in "${BACKENDS[@]}"; do
-  status=0
-  serve "$backend" || status=$?
-  case $status in
-    0) served=$((served + 1)) ;;
-    2) row="  not usable on this machine: $row" ;;
-    *) failed=$((failed + 1)) row+="  FAILED" ;;
-  esac
-  table+=$(printf '\n%-9s %-10s %s' "$backend" "$API" "$row")
+  for api in "${APIS[@]}"; do
+    status=0
+    serve "$backend" "$api" || status=$?
+    case $status in
+      0) served=$((served + 1)) ;;
+      2) row="  not usable on this machine: $row" ;;
+      *) failed=$((failed + 1)) row+="  FAILED" ;;
+    esac
+    table+=$(printf '\n%-9s %-10s %s' "$backend" "$api" "$row")
+  done
 done
 say ""
 say "$table"

@@ -1,9 +1,11 @@
 #include "weir/event_loop.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/loop_core.h"
+#include "platform/clock.h"
 #include "core/socket_state.h"
 #include "weir/backends.h"
 
@@ -39,12 +41,14 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
   std::string reason;
   auto backend = CreateBackend(options.backend,
                                {.threads = options.threads,
-                                .max_events = options.max_events},
+                                .max_events = options.max_events,
+                                .embedded = options.embedded},
                                &reason);
   if (!backend.ok()) return backend.status();
   return std::unique_ptr<EventLoop>(
       new EventLoop(std::make_shared<internal::LoopCore>(
-          *std::move(backend), std::move(reason), options.threads)));
+          *std::move(backend), std::move(reason), options.threads,
+          options.embedded)));
 }
 
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
@@ -55,7 +59,8 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
   }
   return std::unique_ptr<EventLoop>(
       new EventLoop(std::make_shared<internal::LoopCore>(
-          std::move(backend), "given by the application", options.threads)));
+          std::move(backend), "given by the application", options.threads,
+          options.embedded)));
 }
 
 absl::Status EventLoop::Run() {
@@ -123,6 +128,31 @@ absl::Status EventLoop::PostAfter(absl::Duration delay,
 
 absl::Status EventLoop::OnTermination(absl::AnyInvocable<void()> handler) {
   return core_->OnTermination(std::move(handler));
+}
+
+absl::StatusOr<LoopThread> EventLoop::ThisThread() const {
+  const internal::LoopCore::Frame* frame = core_->FrameOfThisThread();
+  if (frame == nullptr) {
+    return absl::FailedPreconditionError(
+        "this thread: it does not run the event loop");
+  }
+  return LoopThread(frame->id);
+}
+
+absl::Status EventLoop::PostTo(LoopThread thread,
+                               absl::AnyInvocable<void() &&> message) {
+  return core_->PostTo(thread.id_, std::move(message));
+}
+
+NativeSocket EventLoop::native_handle() const {
+  return core_->backend().native_handle();
+}
+
+absl::Duration EventLoop::TimeToNextTimer() const {
+  const std::int64_t next = core_->NextTimer();
+  if (next == Backend::kForever) return absl::InfiniteDuration();
+  return std::max(absl::ZeroDuration(),
+                  absl::Nanoseconds(next - platform::MonotonicNanoseconds()));
 }
 
 std::string_view EventLoop::backend_name() const {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/endpoint.h"
 #include "core/loop_core.h"
 #include "platform/error.h"
 
@@ -75,7 +76,7 @@ void LoopCore::LookAgain(RegistrationRecord& record) {
   MarkDirty(record);
 }
 
-void LoopCore::MarkDirty(RegistrationRecord& record) {
+void LoopCore::MarkDirty(LoopRecord& record) {
   if (record.dirty) return;
   record.dirty = true;
   dirty_.push_back(&record);
@@ -87,8 +88,13 @@ void LoopCore::FlushChanges() {
   retry_soon_ = false;
   if (dirty_.empty()) return;
   flushing_.swap(dirty_);
-  for (RegistrationRecord* record : flushing_) {
-    record->dirty = false;
+  for (LoopRecord* changed : flushing_) {
+    changed->dirty = false;
+    if (changed->use == LoopRecord::Use::kEndpoint) {
+      FlushEndpoint(static_cast<Endpoint&>(*changed));
+      continue;
+    }
+    auto* record = static_cast<RegistrationRecord*>(changed);
     const bool look_again = std::exchange(record->look_again, false);
     if (record->phase != RegistrationRecord::Phase::kLive) {
       Disarm(*record);
@@ -132,9 +138,24 @@ void LoopCore::FlushChanges() {
   flushing_.clear();
 }
 
+void LoopCore::FlushEndpoint(Endpoint& endpoint) {
+  if (endpoint.wanted == endpoint.armed) return;
+  absl::Status status =
+      backend_->Arm(endpoint, endpoint.armed, endpoint.wanted);
+  if (status.ok()) {
+    endpoint.armed = endpoint.wanted;
+  } else if (IsTransient(status)) {
+    MarkDirty(endpoint);
+    retry_soon_ = true;
+  } else {
+    endpoint.refusal = std::move(status);
+    ready_.Push(endpoint);
+  }
+}
+
 // The mechanism is to forget the socket. Want of room is not mistaken for
 // having forgotten it already, which is what another refusal means (R13).
-void LoopCore::Disarm(RegistrationRecord& record) {
+void LoopCore::Disarm(LoopRecord& record) {
   if (!record.armed.present) return;
   unsubmitted_ = true;
   if (IsTransient(backend_->Arm(record, record.armed, weir::Watch{}))) {
@@ -150,6 +171,7 @@ void LoopCore::Disarm(RegistrationRecord& record) {
 void LoopCore::DisarmAll() {
   if (rules_.model != ReadinessModel::kSingleShot) return;
   for (const auto& record : records_) Disarm(*record);
+  for (Endpoint* at = endpoints_; at != nullptr; at = at->next) Disarm(*at);
   (void)backend_->Submit();
 }
 
@@ -158,6 +180,10 @@ void LoopCore::ArmAllAnew() {
     if (record->phase != RegistrationRecord::Phase::kLive) continue;
     Disarm(*record);
     MarkDirty(*record);
+  }
+  for (Endpoint* at = endpoints_; at != nullptr; at = at->next) {
+    Disarm(*at);
+    MarkDirty(*at);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/endpoint.h"
 #include "platform/clock.h"
 
 namespace weir::internal {
@@ -26,13 +27,14 @@ ReadinessRules RulesFor(const Capabilities& capabilities, int threads) {
 }  // namespace
 
 LoopCore::LoopCore(std::unique_ptr<Backend> backend,
-                   std::string backend_reason, int threads)
+                   std::string backend_reason, int threads, bool embedded)
     : backend_(std::move(backend)),
       backend_name_(backend_->name()),
       backend_reason_(std::move(backend_reason)),
       capabilities_(backend_->capabilities()),
       rules_(RulesFor(capabilities_, threads)),
-      threads_(threads) {}
+      threads_(threads),
+      embedded_(embedded) {}
 
 LoopCore::~LoopCore() = default;
 
@@ -68,7 +70,12 @@ LoopCore::Access::Access(LoopCore& loop) : loop_(loop) {
 
 LoopCore::Access::~Access() {
   if (!locked_) return;
-  if (loop_.rules_.several_threads) loop_.TellLeader();
+  if (loop_.rules_.several_threads) {
+    loop_.TellLeader();
+  } else if (loop_.embedded_) {
+    // The outer loop waits for the handle: this is to be looked at.
+    loop_.WakeIfWaiting();
+  }
   loop_.mu_.Unlock();
   spent_.clear();
   loop_.ApplyLeftCommands();
@@ -83,7 +90,16 @@ void LoopCore::TellLeader() {
     // A refusal shows again, and is told, when the leader submits.
     if (!backend_->Submit().ok() || retry_soon_) WakeIfWaiting();
   }
-  if (HasWork() || !carried_over_.empty()) WakeIfWaiting();
+  if (HasWork() || !later_.empty() || !carried_over_.empty()) WakeIfWaiting();
+}
+
+// There may be work now: for a thread that idles, else for the leader.
+void LoopCore::TellOthers() {
+  if (idle_threads_ > 0 && HasWork()) {
+    work_or_lead_.Signal();
+    if (dirty_.empty() && !unsubmitted_) return;
+  }
+  TellLeader();
 }
 
 absl::Status LoopCore::CheckNotStopped(const char* operation) const {
@@ -160,6 +176,20 @@ void LoopCore::WakeIfWaiting() {
   }
 }
 
+// As if it were waiting: the outer loop does. What the mechanism is to be told,
+// and what is left for the next turn, would wait for a turn that nobody makes.
+void LoopCore::BeWakeable() {
+  FlushChanges();
+  bool has_work = !backend_->Submit().ok() || retry_soon_;
+  unsubmitted_ = false;
+  has_work = has_work || HasWork() || !later_.empty() || !carried_over_.empty();
+  waiting_.store(true, std::memory_order_seq_cst);
+  if (has_work || inbox_filled_.load(std::memory_order_seq_cst) ||
+      has_commands_.load(std::memory_order_seq_cst)) {
+    WakeIfWaiting();
+  }
+}
+
 // --- running
 
 absl::Status LoopCore::EnterRun(const char* operation) {
@@ -208,18 +238,42 @@ void LoopCore::LeaveRun() {
 // Holds a thread's place in the loop, and its access.
 class RunScope {
  public:
-  explicit RunScope(LoopCore& loop)
-      : loop_(loop), frame_{&loop, current_frame} {
+  explicit RunScope(LoopCore& loop) : loop_(loop) {
+    frame_.loop = &loop;
+    frame_.outer = current_frame;
     current_frame = &frame_;
     loop_.mu_.Lock();
+    frame_.id = ++loop_.last_frame_;
+    loop_.newest_frame_.store(frame_.id, std::memory_order_release);
+    frame_.next = loop_.frames_;
+    loop_.frames_ = &frame_;
   }
   ~RunScope() {
+    LoopCore::Frame** at = &loop_.frames_;
+    while (*at != &frame_) at = &(*at)->next;
+    *at = frame_.next;
+    if (!loop_.rules_.several_threads) {
+      loop_.newest_frame_.store(0, std::memory_order_release);
+    }
+    // Others take over what this thread was to do itself.
+    std::move(frame_.messages.begin(), frame_.messages.end(),
+              std::back_inserter(loop_.messages_));
+    if (!frame_.messages.empty() && loop_.rules_.several_threads) {
+      loop_.TellOthers();
+    }
+    GiveBack(frame_.lent, loop_.lent_buffers_);
+    GiveBack(frame_.lent_for_datagrams, loop_.lent_datagram_buffers_);
     loop_.mu_.Unlock();
     current_frame = frame_.outer;
     loop_.ApplyLeftCommands();
   }
 
  private:
+  using Buffer = std::unique_ptr<std::byte[]>;
+  static void GiveBack(Buffer& buffer, std::vector<Buffer>& pool) {
+    if (buffer != nullptr) pool.push_back(std::move(buffer));
+  }
+
   LoopCore& loop_;
   LoopCore::Frame frame_;
 };
@@ -264,9 +318,13 @@ absl::StatusOr<int> LoopCore::Run(absl::Duration timeout, bool once) {
       }
       waited = true;
     }
-    if (stopped() && !rules_.several_threads) DisarmAll();
+    if (stopped() && !rules_.several_threads) {
+      DisarmAll();
+      EndSubmissions();
+    }
     // Somebody else has to take the lead, or to see that it is over.
     if (idle_threads_ > 0) work_or_lead_.SignalAll();
+    if (embedded_ && !stopped()) BeWakeable();
   }
   LeaveRun();
   if (!failure.ok()) return failure;
@@ -302,6 +360,7 @@ absl::Status LoopCore::Lead(std::int64_t deadline_ns) {
     ready_.Push(*record);
   }
   carried_over_.clear();
+  while (WatchedSocket* endpoint = later_.Pop()) ready_.Push(*endpoint);
   FlushChanges();
   Reap();
   std::int64_t timeout = WaitTime(deadline_ns);
@@ -355,7 +414,8 @@ absl::Status LoopCore::Lead(std::int64_t deadline_ns) {
 
 void LoopCore::Follow(std::int64_t deadline_ns) {
   ++idle_threads_;
-  while (!stopped() && has_leader_ && !HasWork()) {
+  const Frame& frame = *FrameOfThisThread();
+  while (!stopped() && has_leader_ && !HasWork() && frame.messages.empty()) {
     if (deadline_ns == kForever) {
       work_or_lead_.Wait(&mu_);
       continue;
@@ -371,8 +431,17 @@ void LoopCore::Follow(std::int64_t deadline_ns) {
 // Sockets, then messages, then timers: all that one wait brought is run before
 // the next, so none can starve another (survey trap 65).
 bool LoopCore::RunOneWorkItem(int& delivered) {
+  if (rules_.several_threads && RunOwnMessage()) {
+    ++delivered;
+    return true;
+  }
   if (WatchedSocket* socket = ready_.Pop(); socket != nullptr) {
-    if (Dispatch(static_cast<RegistrationRecord&>(*socket))) ++delivered;
+    auto& record = static_cast<LoopRecord&>(*socket);
+    if (record.use == LoopRecord::Use::kEndpoint) {
+      delivered += RunEndpoint(static_cast<Endpoint&>(record));
+    } else if (Dispatch(static_cast<RegistrationRecord&>(record))) {
+      ++delivered;
+    }
     return true;
   }
   if (next_message_ < messages_.size()) {
@@ -381,7 +450,11 @@ bool LoopCore::RunOneWorkItem(int& delivered) {
     return true;
   }
   if (TimerNode* node = expired_.PopFront(); node != nullptr) {
-    if (FireTimer(*node)) ++delivered;
+    if (node->owner() == TimerNode::Owner::kOperation) {
+      ExpireOperation(static_cast<OperationRecord&>(*node));
+    } else if (FireTimer(*node)) {
+      ++delivered;
+    }
     return true;
   }
   return false;
@@ -466,16 +539,36 @@ void LoopCore::DoShutdown() {
     // The last that other threads asked for: nothing can come after it.
     ApplyCommands(spent);
     termination_.reset();
+    // With one thread, the one that ran the loop has done so, if it stopped it.
+    if (rules_.several_threads ||
+        owner_.load() == std::this_thread::get_id()) {
+      EndSubmissions();
+    }
     for (const auto& record : records_) BeginRemoval(*record);
-    // A `removed` handler may remove, close and cancel, but it cannot register:
-    // the loop is stopped.
-    while (WatchedSocket* socket = ready_.Pop()) {
-      Dispatch(static_cast<RegistrationRecord&>(*socket));
+    // A handler may remove, close and cancel, but it cannot register or start
+    // anything: the loop is stopped.
+    for (;;) {
+      if (endpoints_ != nullptr) {
+        ShutDownEndpoint(endpoints_->owner);
+        continue;
+      }
+      WatchedSocket* socket = ready_.Pop();
+      if (socket == nullptr) break;
+      auto& record = static_cast<LoopRecord&>(*socket);
+      if (record.use == LoopRecord::Use::kRegistration) {
+        Dispatch(static_cast<RegistrationRecord&>(record));
+      }
+    }
+    while (later_.Pop() != nullptr) {
     }
     if (wheel_ != nullptr) {
       wheel_->Advance(TimerWheel::kNoDeadline, &expired_);
     }
     while (TimerNode* node = expired_.PopFront()) {
+      if (node->owner() == TimerNode::Owner::kOperation) {
+        ExpireOperation(static_cast<OperationRecord&>(*node));
+        continue;
+      }
       auto& timer = static_cast<TimerRecord&>(*node);
       // The Timer may live on; what its handler holds may not (C04).
       TimerHandler handler = std::exchange(timer.handler, nullptr);
@@ -501,6 +594,7 @@ void LoopCore::DoShutdown() {
   }
   for (const auto& record : graveyard_) record->socket->Forget(*record);
   graveyard_.clear();
+  ended_endpoints_.clear();
 }
 
 LoopCounters LoopCore::counters() const {
@@ -511,6 +605,7 @@ LoopCounters LoopCore::counters() const {
       .turns = get(counters_.turns),
       .system_calls = get(counters_.system_calls) + get(counters_.checks),
       .events = get(counters_.events),
+      .completions = get(counters_.completions),
       .stale_reports = get(counters_.stale),
       .messages = get(counters_.messages),
       .timers = get(counters_.timers),

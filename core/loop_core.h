@@ -20,6 +20,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -32,17 +33,21 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "platform/poll.h"
-#include "platform/termination.h"
+#include "core/loop_record.h"
+#include "core/operation_record.h"
 #include "core/readiness_state.h"
 #include "core/registration_record.h"
 #include "core/timer_record.h"
 #include "core/timer_wheel.h"
+#include "platform/poll.h"
+#include "platform/termination.h"
 #include "weir/backend.h"
 #include "weir/event_loop.h"
 #include "weir/registration.h"
 
 namespace weir::internal {
+
+class Endpoint;
 
 class LoopCore : public std::enable_shared_from_this<LoopCore> {
  public:
@@ -50,13 +55,21 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   using Command = absl::AnyInvocable<void()>;
 
   LoopCore(std::unique_ptr<Backend> backend, std::string backend_reason,
-           int threads);
+           int threads, bool embedded);
   ~LoopCore();
 
   // A thread's stay in Run or RunOnce; innermost first.
   struct Frame {
     LoopCore* loop;
     Frame* outer;
+    // Never used again.
+    std::uint64_t id = 0;
+    Frame* next = nullptr;
+    // For this very thread (O14).
+    std::vector<Message> messages;
+    // Lent to handlers on this thread (O12).
+    std::unique_ptr<std::byte[]> lent;
+    std::unique_ptr<std::byte[]> lent_for_datagrams;
   };
   static Frame* CurrentFrame();
   Frame* FrameOfThisThread() const;
@@ -78,11 +91,29 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     bool locked_ = false;
   };
 
+  // A short stay with access to the loop's state for an endpoint that has
+  // itself: takes the lock if there is one.
+  class Scope {
+   public:
+    explicit Scope(LoopCore& loop) : loop_(loop) { loop_.Acquire(); }
+    ~Scope() {
+      if (!loop_.rules_.several_threads) return;
+      loop_.TellOthers();
+      loop_.mu_.Unlock();
+    }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    LoopCore& loop_;
+  };
+
   // --- turns: loop_core.cc
   absl::StatusOr<int> Run(absl::Duration timeout, bool once);
   void Stop();
   void Shutdown();
   absl::Status Post(Message message);
+  absl::Status PostTo(std::uint64_t frame, Message message);
   absl::Status OnTermination(absl::AnyInvocable<void()> handler);
   bool stopped() const { return stopped_.load(std::memory_order_acquire); }
   absl::Status CheckNotStopped(const char* operation) const;
@@ -119,6 +150,46 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
                 std::int64_t delay_ns, std::int64_t period_ns);
   void CancelTimer(const std::shared_ptr<TimerRecord>& timer);
 
+  // --- endpoints: loop_endpoints.cc
+  // False if the loop has ended and will never carry it out. For those who have
+  // no access.
+  bool Enqueue(Command command);
+  absl::Status Adopt(const std::shared_ptr<Endpoint>& endpoint);
+  // With Scope:
+  void Schedule(Endpoint& endpoint, bool later);
+  void SetWatch(Endpoint& endpoint, const weir::Watch& watch);
+  // The mechanism forgets the socket, at once.
+  void Unwatch(Endpoint& endpoint);
+  // It has ended.
+  void Forget(Endpoint& endpoint);
+  void InsertOperation(OperationRecord& record, absl::Duration timeout);
+  void CancelOperation(OperationRecord& record);
+  absl::Status StartSubmission(Submission& submission,
+                               std::span<const std::span<std::byte>> buffers);
+  void CancelSubmission(Submission& submission);
+  std::optional<ReceivedChunk> NextChunk(Submission& submission) {
+    return backend_->NextChunk(submission);
+  }
+  void ReturnChunk(std::int32_t id) { backend_->ReturnChunk(id); }
+  bool has_submissions() const { return capabilities_.submissions; }
+  // False if the frame is no more.
+  bool PostToFrame(std::uint64_t frame, Message message);
+  // Any thread; null, or false, if the pool is not for it or has none.
+  OperationRecord* TakeOperation();
+  bool GiveOperation(OperationRecord* record);
+  CopyBlock TakeBlock(std::size_t size);
+  void GiveBlock(CopyBlock block);
+  // This thread's, inside Run; valid until it leaves.
+  std::span<std::byte> LentBuffer();
+  std::span<std::byte> LentDatagramBuffer();
+  ReadinessModel readiness_model() const { return rules_.model; }
+  void CountCompletions(int told) {
+    Count(counters_.completions, static_cast<std::uint64_t>(told));
+  }
+
+  std::int64_t NextTimer() const {
+    return wheel_ == nullptr ? Backend::kForever : wheel_->NextDeadline();
+  }
   LoopCounters counters() const;
   const Backend& backend() const { return *backend_; }
   const std::string& backend_name() const { return backend_name_; }
@@ -146,14 +217,14 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   // counts what reached the application.
   bool RunOneWorkItem(int& delivered);
   void RunMessage(Message message);
-  // False if the loop has ended and will never carry it out.
-  bool Enqueue(Command command);
   // Those that were carried out go to `spent`: what they hold is the
   // application's, to be destroyed without the lock.
   void ApplyCommands(std::vector<Command>& spent);
   void ApplyLeftCommands();
   void WakeIfWaiting();
+  void BeWakeable();
   void TellLeader();
+  void TellOthers();
   void DoShutdown();
 
   // --- registrations
@@ -175,14 +246,15 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void ApplyEndRead(RegistrationRecord& record);
   void ApplyClose(SocketState& socket, RegistrationRecord* record);
   void BeginRemoval(RegistrationRecord& record);
-  void Disarm(RegistrationRecord& record);
+  void Disarm(LoopRecord& record);
   void DisarmAll();
   void Fail(RegistrationRecord& record, absl::Status status);
   void SuspectReportOnItsWay(RegistrationRecord& record,
                              Condition conditions);
   void LookAgain(RegistrationRecord& record);
-  void MarkDirty(RegistrationRecord& record);
+  void MarkDirty(LoopRecord& record);
   void FlushChanges();
+  void FlushEndpoint(Endpoint& endpoint);
   void Reap();
   void DigestReports();
   void AddCheck(RegistrationRecord& record, Condition conditions);
@@ -193,6 +265,13 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void DeliverRemoved(RegistrationRecord& record);
   void CallHandler(RegistrationRecord& record, Events events,
                    const absl::Status& status);
+
+  // --- endpoints
+  int RunEndpoint(Endpoint& endpoint);
+  void EndSubmissions();
+  void ShutDownEndpoint(std::shared_ptr<Endpoint> endpoint);
+  void ExpireOperation(OperationRecord& record);
+  bool RunOwnMessage();
 
   // --- timers
   TimerWheel& wheel();
@@ -208,6 +287,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   const Capabilities capabilities_;
   const ReadinessRules rules_;
   const int threads_;
+  const bool embedded_;
 
   // The inbox: from any thread.
   absl::Mutex inbox_mu_;
@@ -240,17 +320,25 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   std::uint64_t turn_ = 0;
 
   ReadyList ready_;
+  // Endpoints that go on in the next turn.
+  ReadyList later_;
+  Frame* frames_ = nullptr;
+  std::uint64_t last_frame_ = 0;
+  // With one thread: its frame, 0 while it runs nothing.
+  std::atomic<std::uint64_t> newest_frame_{0};
   std::vector<Message> messages_;
   std::size_t next_message_ = 0;
   TimerList expired_;
   std::unique_ptr<TimerWheel> wheel_;
 
   absl::flat_hash_set<std::shared_ptr<RegistrationRecord>> records_;
-  std::vector<RegistrationRecord*> dirty_;
-  std::vector<RegistrationRecord*> flushing_;
+  std::vector<LoopRecord*> dirty_;
+  std::vector<LoopRecord*> flushing_;
   // Readable without the kernel saying so again; delivered in the next turn.
   std::vector<RegistrationRecord*> carried_over_;
   std::vector<std::shared_ptr<RegistrationRecord>> graveyard_;
+  Endpoint* endpoints_ = nullptr;
+  std::vector<std::shared_ptr<Endpoint>> ended_endpoints_;
   std::vector<platform::PollEntry> poll_entries_;
   std::vector<RegistrationRecord*> poll_records_;
 
@@ -258,20 +346,29 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   std::unique_ptr<platform::TerminationWatch> termination_;
   absl::AnyInvocable<void()> termination_handler_;
 
+  // Of several threads: with the lock. Of one: by that one.
+  absl::Mutex pool_mu_;
+  OperationPool operation_pool_;
+  std::vector<CopyBlock> blocks_;
+  std::vector<std::unique_ptr<std::byte[]>> lent_buffers_;
+  std::vector<std::unique_ptr<std::byte[]>> lent_datagram_buffers_;
+
   struct Counters {
     std::atomic<std::uint64_t> turns{0};
     std::atomic<std::uint64_t> checks{0};
     std::atomic<std::uint64_t> events{0};
     std::atomic<std::uint64_t> stale{0};
+    std::atomic<std::uint64_t> completions{0};
     std::atomic<std::uint64_t> messages{0};
     std::atomic<std::uint64_t> timers{0};
     std::atomic<std::uint64_t> wake_ups{0};
     std::atomic<std::uint64_t> registrations{0};
     std::atomic<std::uint64_t> system_calls{0};
   };
-  static void Count(std::atomic<std::uint64_t>& counter) {
+  static void Count(std::atomic<std::uint64_t>& counter,
+                    std::uint64_t by = 1) {
     // Written with access only: no read-modify-write needed.
-    counter.store(counter.load(std::memory_order_relaxed) + 1,
+    counter.store(counter.load(std::memory_order_relaxed) + by,
                   std::memory_order_relaxed);
   }
   Counters counters_;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/endpoint.h"
 #include "core/loop_core.h"
 #include "platform/error.h"
 #include "platform/poll.h"
@@ -27,6 +28,11 @@ bool MayHaveBeenDrained(const SocketState& socket) {
          socket.reachable_otherwise.load(std::memory_order_relaxed);
 }
 
+bool IsRegistration(const WatchedSocket& socket) {
+  return static_cast<const LoopRecord&>(socket).use ==
+         LoopRecord::Use::kRegistration;
+}
+
 }  // namespace
 
 // What Collect brought: single shots are over, and what may be out of date is
@@ -36,6 +42,7 @@ void LoopCore::DigestReports() {
   if (rules_.several_threads) {
     for (WatchedSocket* socket = ready_.head(); socket != nullptr;
          socket = ReadyList::Next(*socket)) {
+      if (!IsRegistration(*socket)) continue;
       auto& record = static_cast<RegistrationRecord&>(*socket);
       record.state.busy = true;
       // A wait that began after the drain describes what is there after it.
@@ -50,6 +57,14 @@ void LoopCore::DigestReports() {
   poll_records_.clear();
   for (WatchedSocket* socket = ready_.head(); socket != nullptr;
        socket = ReadyList::Next(*socket)) {
+    if (!IsRegistration(*socket)) {
+      // Its next run says what is to be watched from there on.
+      auto& endpoint = static_cast<Endpoint&>(*socket);
+      if (ReadyList::TakeEnded(endpoint)) {
+        endpoint.armed = endpoint.wanted = weir::Watch{};
+      }
+      continue;
+    }
     auto& record = static_cast<RegistrationRecord&>(*socket);
     if (record.phase != RegistrationRecord::Phase::kLive) continue;
     const Condition asked = record.armed.conditions;
@@ -241,6 +256,12 @@ void LoopCore::DeliverRemoved(RegistrationRecord& record) {
 // Frees the records that nothing names any more: no batch is being delivered
 // or fetched, no change is noted, and no packet is to come.
 void LoopCore::Reap() {
+  if (!ended_endpoints_.empty()) {
+    std::erase_if(ended_endpoints_, [](const auto& endpoint) {
+      return endpoint->unpinned() && !endpoint->dirty &&
+             !ReadyList::linked(*endpoint);
+    });
+  }
   if (graveyard_.empty()) return;
   std::erase_if(graveyard_, [](const auto& record) {
     if (!record->unpinned() || record->dirty || ReadyList::linked(*record)) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "core/loop_record.h"
 #include "core/readiness_state.h"
 #include "core/socket_state.h"
 #include "weir/backend.h"
@@ -20,7 +21,7 @@ namespace weir::internal {
 // Everything but `live` and the constants belongs to whoever has access to the
 // loop (LoopCore::Access).
 class RegistrationRecord final
-    : public WatchedSocket,
+    : public LoopRecord,
       public std::enable_shared_from_this<RegistrationRecord> {
  public:
   enum class Phase : std::uint8_t {
@@ -33,7 +34,7 @@ class RegistrationRecord final
                      std::shared_ptr<LoopCore> core,
                      const RegistrationOptions& options,
                      ReadinessHandler ready_handler)
-      : WatchedSocket(socket_state->native),
+      : LoopRecord(Use::kRegistration, socket_state->native),
         socket(std::move(socket_state)),
         loop(std::move(core)),
         handler(std::move(ready_handler)) {
@@ -41,9 +42,6 @@ class RegistrationRecord final
     state.trigger = options.trigger;
     state.persistence = options.persistence;
   }
-
-  // No kernel packet can name the record any more.
-  bool unpinned() const { return pins() == 0; }
 
   const std::shared_ptr<SocketState> socket;
   const std::shared_ptr<LoopCore> loop;
@@ -56,11 +54,8 @@ class RegistrationRecord final
   ReadinessState state;
   Phase phase = Phase::kLive;
   bool running = false;
-  bool dirty = false;
   // Present state is to be looked at again although the watch is the same.
   bool look_again = false;
-  // What the mechanism watches, as far as it has reported.
-  Watch armed;
   // Reported conditions to be checked before they are told: they may have
   // been overtaken by a drain.
   Condition suspect = Condition::kNone;

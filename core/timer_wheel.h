@@ -23,7 +23,10 @@ namespace internal {
 // while idle: Cancel() it first.
 class TimerNode {
  public:
-  TimerNode() = default;
+  // What an expired node is a part of.
+  enum class Owner : uint8_t { kTimer, kOperation };
+
+  explicit TimerNode(Owner owner = Owner::kTimer) : owner_(owner) {}
   TimerNode(const TimerNode&) = delete;
   TimerNode& operator=(const TimerNode&) = delete;
   ~TimerNode() { assert(idle()); }
@@ -37,6 +40,8 @@ class TimerNode {
 
   // The deadline of the last Insert(), in every state.
   int64_t deadline_ns() const { return deadline_ns_; }
+
+  Owner owner() const { return owner_; }
 
  private:
   friend class TimerList;
@@ -63,6 +68,7 @@ class TimerNode {
   int64_t deadline_ns_ = 0;
   uint64_t sequence_ = 0;  // Larger for each later Insert().
   int32_t place_ = kIdle;  // Index of the wheel's bucket, or a constant above.
+  const Owner owner_;
 };
 
 // Expired timers of one wheel in the order of (deadline, order of Insert()).

@@ -4,8 +4,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/commandlineflag.h"
@@ -148,10 +150,26 @@ void CheckRange(std::string_view flag, std::int64_t value, std::int64_t lowest,
                           highest, ", not ", value));
 }
 
-void CheckApi(std::string_view api) {
-  if (api == "readiness") return;
-  UsageError(absl::StrCat("--api: \"", ForAbsl(api),
-                          "\" is not one of the possible values: readiness"));
+std::size_t ChoiceFlag(std::string_view flag, std::string_view text,
+                       std::initializer_list<std::string_view> possible) {
+  const auto chosen = std::find(possible.begin(), possible.end(), text);
+  if (chosen != possible.end()) {
+    return static_cast<std::size_t>(chosen - possible.begin());
+  }
+  std::string message =
+      absl::StrCat("--", ForAbsl(flag), ": \"", ForAbsl(text),
+                   "\" is not one of the possible values");
+  const char* separator = ": ";
+  for (const std::string_view value : possible) {
+    absl::StrAppend(&message, std::exchange(separator, ", "), ForAbsl(value));
+  }
+  UsageError(message);
+}
+
+void LogOnce(const absl::Status& status) {
+  if (absl::IsCancelled(status)) return;
+  static std::once_flag said;
+  std::call_once(said, [&] { Log(std::string(status.message())); });
 }
 
 std::unique_ptr<weir::EventLoop> CreateLoop(int threads) {
@@ -169,9 +187,8 @@ void LogBackend(const weir::EventLoop& loop) {
 }
 
 void AnnounceListening(const weir::EventLoop& loop,
-                       const weir::Socket& socket) {
+                       const weir::SocketAddress& address) {
   LogBackend(loop);
-  const weir::SocketAddress address = ValueOrFail(socket.LocalAddress());
   std::printf("listening on %s\n", address.ToString().c_str());
   std::fflush(stdout);
 }

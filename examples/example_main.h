@@ -4,7 +4,9 @@
 #ifndef WEIR_EXAMPLES_EXAMPLE_MAIN_H_
 #define WEIR_EXAMPLES_EXAMPLE_MAIN_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -32,6 +34,10 @@ void Log(std::string_view message);
 // Logs `status` and exits with 1: the machine refuses.
 [[noreturn]] void Fail(const absl::Status& status);
 
+// Logs the first status it is given: the same can come again and again. Not
+// Cancelled, which is how everything ends when the loop does.
+void LogOnce(const absl::Status& status);
+
 void OkOrFail(const absl::Status& status);
 
 template <typename T>
@@ -44,7 +50,9 @@ T ValueOrFail(absl::StatusOr<T> value) {
 weir::SocketAddress IpAddressFlag(std::string_view flag, std::string_view text);
 void CheckRange(std::string_view flag, std::int64_t value, std::int64_t lowest,
                 std::int64_t highest);
-void CheckApi(std::string_view api);
+// The index of `text` in `possible`.
+std::size_t ChoiceFlag(std::string_view flag, std::string_view text,
+                       std::initializer_list<std::string_view> possible);
 
 // A loop on the backend of the flag --backend, which every example has.
 std::unique_ptr<weir::EventLoop> CreateLoop(int threads = 1);
@@ -53,7 +61,8 @@ std::unique_ptr<weir::EventLoop> CreateLoop(int threads = 1);
 void LogBackend(const weir::EventLoop& loop);
 
 // LogBackend(), and the line "listening on ADDRESS:PORT" on standard output.
-void AnnounceListening(const weir::EventLoop& loop, const weir::Socket& socket);
+void AnnounceListening(const weir::EventLoop& loop,
+                       const weir::SocketAddress& address);
 
 // Runs `loop` on `threads` threads, this one included, until it is stopped.
 // Returns what main() does: 0, or 1 (and logs why) if the loop cannot go on.

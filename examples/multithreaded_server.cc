@@ -61,7 +61,8 @@ int Server::Run(int threads) {
   examples::OkOrFail(
       Add(listener_, [this](const weir::Event& event) { OnListener(event); }));
   examples::OkOrFail(loop_->OnTermination([this] { RemoveAll(); }));
-  examples::AnnounceListening(*loop_, listener_);
+  examples::AnnounceListening(
+      *loop_, examples::ValueOrFail(listener_.LocalAddress()));
   return examples::RunLoop(*loop_, threads);
 }
 

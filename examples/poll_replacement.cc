@@ -127,7 +127,8 @@ int main(int argc, char** argv) {
                                          OnDatagram(sockets.udp, event);
                                        }));
   examples::OkOrFail(loop->OnTermination([&stopping] { stopping = true; }));
-  examples::AnnounceListening(*loop, sockets.tcp);
+  examples::AnnounceListening(
+      *loop, examples::ValueOrFail(sockets.tcp.LocalAddress()));
 
   while (!stopping) {
     examples::OkOrFail(loop->RunOnce(absl::InfiniteDuration()).status());

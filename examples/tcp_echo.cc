@@ -1,7 +1,6 @@
 #include "examples/tcp_echo.h"
 
 #include <array>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,10 +17,7 @@ bool AcceptWaiting(weir::Socket& listener,
   for (int i = 0; i < kMost; ++i) {
     absl::StatusOr<std::optional<weir::Accepted>> accepted = listener.Accept();
     if (!accepted.ok()) {
-      // Said once: it can go on for long, and be over and back many times.
-      static std::once_flag said;
-      std::call_once(
-          said, [&accepted] { Log(std::string(accepted.status().message())); });
+      LogOnce(accepted.status());
       return false;
     }
     if (!accepted->has_value()) break;

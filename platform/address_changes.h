@@ -3,6 +3,8 @@
 #ifndef WEIR_PLATFORM_ADDRESS_CHANGES_H_
 #define WEIR_PLATFORM_ADDRESS_CHANGES_H_
 
+#include <utility>
+
 #include "absl/status/statusor.h"
 #include "weir/native_socket.h"
 
@@ -29,7 +31,12 @@ class AddressChanges {
   // removed since the last call; true also if an address was only changed
   // (its lifetime, say), and if so much happened that some of it was lost.
   // Never blocks. Fails with what the system says, which it has no reason to.
-  absl::StatusOr<bool> TakeChanged();
+  absl::StatusOr<bool> TakeChanged() { return TakeChangedFrom(socket_); }
+
+  // The same for whoever has the socket now.
+  static absl::StatusOr<bool> TakeChangedFrom(NativeSocket socket);
+  // Gives the socket away, open.
+  NativeSocket Release() { return std::exchange(socket_, kInvalidSocket); }
 
  private:
   explicit AddressChanges(NativeSocket socket) : socket_(socket) {}

@@ -22,6 +22,9 @@ absl::Status SystemError(int code, std::string_view operation,
 // The cause alone; allocates nothing. Zero gives kNone.
 ErrorCause CauseOfSystemCode(int code);
 
+// The system's number for kCancelled.
+extern const int kCancelledCode;
+
 }  // namespace weir::platform
 
 #endif  // WEIR_PLATFORM_ERROR_H_

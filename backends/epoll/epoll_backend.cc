@@ -87,6 +87,10 @@ class EpollBackend final : public Backend {
 
   void Wake() override { wake_up_.Signal(); }
 
+  NativeSocket native_handle() const override {
+    return static_cast<NativeSocket>(epoll_);
+  }
+
   std::uint64_t system_calls() const override {
     return system_calls_.load(std::memory_order_relaxed);
   }

@@ -2,9 +2,11 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "backends/io_uring/ring.h"
+#include "backends/io_uring/submissions.h"
 #include "backends/poll_mask.h"
 #include "platform/posix/wake_up.h"
 
@@ -50,7 +52,8 @@ class IoUringBackend final : public Backend {
   std::string_view name() const override { return "io_uring"; }
 
   Capabilities capabilities() const override {
-    return {.readiness_model = ReadinessModel::kSingleShot};
+    return {.readiness_model = ReadinessModel::kSingleShot,
+            .submissions = true};
   }
 
   //   from     to       requests
@@ -77,6 +80,19 @@ class IoUringBackend final : public Backend {
     return absl::OkStatus();
   }
 
+  absl::Status Start(Submission& submission,
+                     std::span<const std::span<std::byte>> buffers) override {
+    if (absl::Status status = Prepare(); !status.ok()) return status;
+    return submissions_.Start(*ring_, submission, buffers);
+  }
+  void Cancel(Submission& submission) override {
+    submissions_.Cancel(*ring_, submission, kIgnored);
+  }
+  std::optional<ReceivedChunk> NextChunk(Submission& submission) override {
+    return submissions_.NextChunk(submission);
+  }
+  void ReturnChunk(std::int32_t id) override { submissions_.ReturnChunk(id); }
+
   absl::Status Submit() override {
     if (several_threads_) {
       if (absl::Status status = Prepare(); !status.ok()) return status;
@@ -101,6 +117,10 @@ class IoUringBackend final : public Backend {
   }
 
   void Wake() override { wake_up_.Signal(); }
+
+  NativeSocket native_handle() const override {
+    return static_cast<NativeSocket>(ring_->descriptor());
+  }
 
   std::uint64_t system_calls() const override {
     return ring_->system_calls();
@@ -128,6 +148,10 @@ class IoUringBackend final : public Backend {
   // Whether it was an event of a socket.
   bool Translate(const io_uring_cqe& completion, ReadyList& ready) {
     if (completion.user_data == kIgnored) return false;
+    if (Submissions::Owns(completion.user_data)) {
+      submissions_.Complete(completion, ready);
+      return true;
+    }
     if (completion.user_data == kWakeUp) {
       // Ended by itself, as after an overflow (survey trap 45).
       if ((completion.flags & IORING_CQE_F_MORE) == 0) wake_up_armed_ = false;
@@ -141,7 +165,7 @@ class IoUringBackend final : public Backend {
     if ((completion.user_data & kSerialMask) !=
         SerialOf(socket.backend_data)) {
       // A stale multishot that could not be cancelled when it was meant to be.
-      if (more && ring_->MakeRoom(1).ok()) Cancel(completion.user_data);
+      if (more && ring_->MakeRoom(1).ok()) CancelPoll(completion.user_data);
       return false;
     }
     if (completion.res < 0) {
@@ -173,14 +197,14 @@ class IoUringBackend final : public Backend {
   }
   // Not POLL_REMOVE: that leaves a multishot poll alive, and the file open, when
   // its report is just being made (-EALREADY, measured on Linux 6.18).
-  void Cancel(std::uint64_t token) {
+  void CancelPoll(std::uint64_t token) {
     io_uring_sqe* entry = ring_->NextEntry();
     io_uring_prep_cancel64(entry, token, 0);
     io_uring_sqe_set_data64(entry, kIgnored);
     entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
   }
   void RemovePoll(WatchedSocket& socket) {
-    Cancel(TokenOf(socket));
+    CancelPoll(TokenOf(socket));
     socket.backend_data = MakeData(SerialOf(socket.backend_data) + 1,
                                    AskedOf(socket.backend_data));
   }
@@ -220,6 +244,7 @@ class IoUringBackend final : public Backend {
   }
 
   const std::unique_ptr<Ring> ring_;
+  Submissions submissions_;
   platform::WakeUp wake_up_;
   const bool several_threads_;
   const int max_events_;
@@ -230,7 +255,8 @@ class IoUringBackend final : public Backend {
 
 absl::StatusOr<std::unique_ptr<Backend>> CreateIoUringBackend(
     const BackendOptions& options) {
-  auto ring = Ring::Create({.several_threads = options.threads > 1});
+  auto ring = Ring::Create({.several_threads = options.threads > 1,
+                            .pollable = options.embedded});
   if (!ring.ok()) return ring.status();
   auto wake_up = platform::WakeUp::Create();
   if (!wake_up.ok()) return wake_up.status();

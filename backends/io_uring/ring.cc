@@ -56,8 +56,12 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const Options& options) {
   params.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
   params.cq_entries = options.completion_entries;
   if (!options.several_threads) {
-    params.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                    IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED;
+    params.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_R_DISABLED;
+    // Work that is held back wakes nobody who waits for the descriptor
+    // (io_req_local_work_add() in Linux).
+    if (!options.pollable) {
+      params.flags |= IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+    }
   }
   const int result = io_uring_queue_init_params(options.submission_entries,
                                                 &ring->ring_, &params);

@@ -23,6 +23,8 @@ class Ring {
  public:
   struct Options {
     bool several_threads = false;
+    // The descriptor can be waited for by poll(2).
+    bool pollable = false;
     unsigned submission_entries = 1024;
     unsigned completion_entries = 8192;
   };
@@ -75,6 +77,15 @@ class Ring {
   // True once after the kernel had no memory to keep completions for which the
   // queue had no room (io_uring_setup(2), EBADR): some are lost.
   bool TakeLostCompletions() { return std::exchange(lost_, false); }
+
+  // io_uring_register_buf_ring(3): 0, or the system's number, negative.
+  int RegisterBuffers(io_uring_buf_reg& request) {
+    CountSystemCall();
+    return io_uring_register_buf_ring(&ring_, &request, 0);
+  }
+
+  // Readable while there are completions.
+  int descriptor() const { return ring_.ring_fd; }
 
   std::uint64_t system_calls() const {
     return system_calls_.load(std::memory_order_relaxed);

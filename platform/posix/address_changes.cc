@@ -78,7 +78,7 @@ AddressChanges::~AddressChanges() {
   if (socket_ != kInvalidSocket) ::close(ToDescriptor(socket_));
 }
 
-absl::StatusOr<bool> AddressChanges::TakeChanged() {
+absl::StatusOr<bool> AddressChanges::TakeChangedFrom(NativeSocket socket) {
   alignas(nlmsghdr) std::array<std::byte, kMessageBytes> buffer;
   bool changed = false;
   while (true) {
@@ -90,7 +90,7 @@ absl::StatusOr<bool> AddressChanges::TakeChanged() {
     message.msg_iov = &vector;
     message.msg_iovlen = 1;
     const ssize_t length = RetryInterrupted([&] {
-      return ::recvmsg(ToDescriptor(socket_), &message, MSG_DONTWAIT);
+      return ::recvmsg(ToDescriptor(socket), &message, MSG_DONTWAIT);
     });
     if (length < 0) {
       const int error = errno;

@@ -120,6 +120,8 @@ absl::Status SystemError(int code, std::string_view operation,
   return StatusWithCause(CanonicalCodeOf(cause), cause, message, code);
 }
 
+const int kCancelledCode = ECANCELED;
+
 ErrorCause CauseOfSystemCode(int code) {
   if (code == 0) return ErrorCause::kNone;
   const ErrnoRow* row = FindRow(code);

@@ -30,6 +30,15 @@ class ShufflingBackend final : public Backend {
                    const Watch& to) override {
     return real_->Arm(socket, from, to);
   }
+  absl::Status Start(Submission& submission,
+                     std::span<const std::span<std::byte>> buffers) override {
+    return real_->Start(submission, buffers);
+  }
+  void Cancel(Submission& submission) override { real_->Cancel(submission); }
+  std::optional<ReceivedChunk> NextChunk(Submission& submission) override {
+    return real_->NextChunk(submission);
+  }
+  void ReturnChunk(std::int32_t id) override { real_->ReturnChunk(id); }
   absl::Status Submit() override { return real_->Submit(); }
   absl::Status Wait(std::int64_t timeout_ns) override {
     return real_->Wait(timeout_ns);

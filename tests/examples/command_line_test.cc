@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -29,6 +30,20 @@ MATCHER_P2(IsOneLineOf, program, text, "") {
                                   HasSubstr(text), EndsWith("\n")),
                             arg, result_listener) &&
          std::count(arg.begin(), arg.end(), '\n') == 1;
+}
+
+// Flags without which `program` does not start, of values that it accepts.
+std::vector<std::string> RequiredFlags(const std::string& program) {
+  if (program == "tcp_proxy") return {"--upstream=127.0.0.1:9"};
+  return {};
+}
+
+std::vector<std::string> WithRequiredFlags(const std::string& program,
+                                           std::vector<std::string> arguments) {
+  for (std::string& flag : RequiredFlags(program)) {
+    arguments.push_back(std::move(flag));
+  }
+  return arguments;
 }
 
 class CommandLine : public ::testing::TestWithParam<std::string> {
@@ -73,7 +88,8 @@ TEST_P(CommandLine, UnknownBackendNamesThoseThereAre) {
   const std::string address =
       is_server() ? "--listen=127.0.0.1:0" : "--connect=127.0.0.1:9";
   const Outcome outcome =
-      RunProgram(program(), {address, "--backend=nonsense"});
+      RunProgram(program(), WithRequiredFlags(
+                                program(), {address, "--backend=nonsense"}));
   EXPECT_EQ(outcome.exit_status, 2);
   EXPECT_THAT(outcome.err, IsOneLineOf(program(), "nonsense"));
   EXPECT_THAT(outcome.err, HasSubstr("epoll"));
@@ -82,7 +98,7 @@ TEST_P(CommandLine, UnknownBackendNamesThoseThereAre) {
 INSTANTIATE_TEST_SUITE_P(, CommandLine,
                          ::testing::Values("echo_load", "echo_server",
                                            "multithreaded_server",
-                                           "poll_replacement",
+                                           "poll_replacement", "tcp_proxy",
                                            "udp_echo_server"),
                          [](const auto& kind) { return kind.param; });
 
@@ -103,7 +119,8 @@ TEST_P(ServerCommandLine, AddressInUseIsOneLineAndStatus1) {
   }
   const std::string text =
       "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  const Outcome outcome = RunProgram(program(), {"--listen=" + text});
+  const Outcome outcome = RunProgram(
+      program(), WithRequiredFlags(program(), {"--listen=" + text}));
   EXPECT_EQ(outcome.exit_status, 1);
   EXPECT_THAT(outcome.out, IsEmpty());
   EXPECT_THAT(outcome.err, IsOneLineOf(program(), "Address already in use"));
@@ -114,7 +131,8 @@ TEST_P(ServerCommandLine, AddressInUseIsOneLineAndStatus1) {
 // Also when not all of its threads run yet.
 TEST_P(ServerCommandLine, StopsRightAfterItsStart) {
   for (int i = 0; i < 30; ++i) {
-    ServerProcess server(program(), {"--listen=127.0.0.1:0"});
+    ServerProcess server(
+        program(), WithRequiredFlags(program(), {"--listen=127.0.0.1:0"}));
     ASSERT_TRUE(server.WaitUntilListening().has_value());
     server.Signal(i % 2 == 0 ? SIGTERM : SIGINT);
     const Outcome outcome = server.Wait();
@@ -123,7 +141,10 @@ TEST_P(ServerCommandLine, StopsRightAfterItsStart) {
 }
 
 TEST_P(ServerCommandLine, LogsItsBackendAndWhy) {
-  ServerProcess server(program(), {"--listen=127.0.0.1:0", "--backend=epoll"});
+  ServerProcess server(
+      program(),
+      WithRequiredFlags(program(),
+                        {"--listen=127.0.0.1:0", "--backend=epoll"}));
   ASSERT_TRUE(server.WaitUntilListening().has_value());
   server.Signal(SIGTERM);
   const Outcome outcome = server.Wait();
@@ -132,10 +153,27 @@ TEST_P(ServerCommandLine, LogsItsBackendAndWhy) {
   EXPECT_THAT(outcome.err, IsOneLineOf(program(), "backend epoll ("));
 }
 
+TEST(CommandLineValues, EveryApiEndsWithoutAnotherWord) {
+  for (const auto& [program, api] :
+       std::vector<std::pair<std::string, std::string>>{
+           {"echo_server", "readiness"},
+           {"echo_server", "completion"},
+           {"echo_server", "stream"},
+           {"udp_echo_server", "readiness"},
+           {"udp_echo_server", "completion"}}) {
+    ServerProcess server(program, {"--listen=127.0.0.1:0", "--api=" + api});
+    ASSERT_TRUE(server.WaitUntilListening().has_value()) << api;
+    server.Signal(SIGTERM);
+    const Outcome outcome = server.Wait();
+    EXPECT_EQ(outcome.exit_status, 0) << api;
+    EXPECT_THAT(outcome.err, IsOneLineOf(program, "backend ")) << api;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(, ServerCommandLine,
                          ::testing::Values("echo_server",
                                            "multithreaded_server",
-                                           "poll_replacement",
+                                           "poll_replacement", "tcp_proxy",
                                            "udp_echo_server"),
                          [](const auto& kind) { return kind.param; });
 
@@ -149,10 +187,30 @@ TEST(CommandLineValues, ThreadsAndApiAreChecked) {
     }
   }
   for (const char* program : {"echo_server", "udp_echo_server"}) {
-    const Outcome outcome = RunProgram(program, {"--api=nonsense"});
-    EXPECT_EQ(outcome.exit_status, 2);
-    EXPECT_THAT(outcome.err, IsOneLineOf(program, "readiness"));
+    for (const char* value : {"nonsense", "", "Readiness", "readiness,"}) {
+      const Outcome outcome =
+          RunProgram(program, {std::string("--api=") + value});
+      EXPECT_EQ(outcome.exit_status, 2) << value;
+      EXPECT_THAT(outcome.out, IsEmpty()) << value;
+      EXPECT_THAT(outcome.err, IsOneLineOf(program, "readiness, completion"));
+    }
   }
+  // Datagrams are no stream.
+  const Outcome outcome = RunProgram("udp_echo_server", {"--api=stream"});
+  EXPECT_EQ(outcome.exit_status, 2);
+  EXPECT_THAT(outcome.err, IsOneLineOf("udp_echo_server", "\"stream\""));
+}
+
+TEST(CommandLineValues, UpstreamIsNeededAndChecked) {
+  for (const char* value : {"", "nowhere", "127.0.0.1", "unix:/tmp/x"}) {
+    const Outcome outcome =
+        RunProgram("tcp_proxy", {std::string("--upstream=") + value});
+    EXPECT_EQ(outcome.exit_status, 2) << value;
+    EXPECT_THAT(outcome.err, IsOneLineOf("tcp_proxy", "--upstream"));
+  }
+  const Outcome outcome = RunProgram("tcp_proxy", {});
+  EXPECT_EQ(outcome.exit_status, 2);
+  EXPECT_THAT(outcome.err, IsOneLineOf("tcp_proxy", "--upstream"));
 }
 
 }  // namespace

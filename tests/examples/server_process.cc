@@ -17,6 +17,7 @@
 #include <iostream>
 #include <random>
 #include <sstream>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -168,6 +169,7 @@ std::vector<std::string> ServerKind::Arguments() const {
   if (threads > 0) {
     arguments.push_back(absl::StrCat("--threads=", threads));
   }
+  if (!api.empty()) arguments.push_back("--api=" + api);
   return arguments;
 }
 
@@ -175,6 +177,7 @@ std::string KindName(const ::testing::TestParamInfo<ServerKind>& info) {
   const ServerKind& kind = info.param;
   std::string name = absl::StrCat(kind.program, "_", kind.backend);
   if (kind.threads > 0) absl::StrAppend(&name, "_", kind.threads, "_threads");
+  if (!kind.api.empty()) absl::StrAppend(&name, "_", kind.api);
   return name;
 }
 
@@ -184,7 +187,11 @@ void PrintTo(const ServerKind& kind, std::ostream* out) {
 }
 
 void ServerTest::SetUp() {
-  server_.emplace(GetParam().program, GetParam().Arguments());
+  std::vector<std::string> arguments = GetParam().Arguments();
+  for (std::string& extra : ExtraArguments()) {
+    arguments.push_back(std::move(extra));
+  }
+  server_.emplace(GetParam().program, arguments);
   const auto address = server_->WaitUntilListening();
   if (!address.has_value()) {
     const Outcome outcome = server_->Wait();

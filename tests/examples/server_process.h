@@ -73,11 +73,12 @@ struct ServerKind {
   std::string program;
   std::string backend;
   int threads = 0;  // 0: the program has no such flag
+  std::string api = {};  // empty: the program's default, or no such flag
 
   std::vector<std::string> Arguments() const;
 };
 
-// "echo_server_epoll_4_threads", for INSTANTIATE_TEST_SUITE_P.
+// "echo_server_epoll_4_threads_stream", for INSTANTIATE_TEST_SUITE_P.
 std::string KindName(const ::testing::TestParamInfo<ServerKind>& info);
 void PrintTo(const ServerKind& kind, std::ostream* out);
 
@@ -88,6 +89,9 @@ class ServerTest : public ::testing::TestWithParam<ServerKind> {
  protected:
   void SetUp() override;
   void TearDown() override;
+
+  // What the server is started with besides; called once, before that.
+  virtual std::vector<std::string> ExtraArguments() { return {}; }
 
   ServerProcess& server() { return *server_; }
   const sockaddr_in& address() const { return address_; }

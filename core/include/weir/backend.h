@@ -12,11 +12,14 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
+#include <span>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "weir/events.h"
 #include "weir/native_socket.h"
+#include "weir/socket_address.h"
 
 namespace weir {
 
@@ -67,6 +70,9 @@ enum class ReadinessModel : std::uint8_t {
 
 struct Capabilities {
   ReadinessModel readiness_model = ReadinessModel::kPersistent;
+  // It carries out transfers by itself (a proactor): Backend::Start. On the
+  // others (reactors) the core does, on top of readiness.
+  bool submissions = false;
 };
 
 // What the core wants a mechanism to watch on one socket.
@@ -90,6 +96,7 @@ inline constexpr Watch kQuietWatch{.present = true,
                                    .persistence = Persistence::kPersistent};
 
 class ReadyList;
+struct Submission;
 
 // The core's record of a registered socket, as a backend sees it. The address
 // stays valid from the first Arm() until the mechanism was told to forget
@@ -126,6 +133,44 @@ class alignas(64) WatchedSocket {
   Condition reported_ = Condition::kNone;
 };
 
+// A transfer that a proactor carries out by itself: on a stream, or an accept.
+// kReceiveMany goes on until it is cancelled, into buffers of the mechanism:
+// Backend::NextChunk.
+// The core owns it, and what it points to, and touches none of it between Start
+// and the report.
+struct Submission {
+  enum class Kind : std::uint8_t {
+    kReceive,
+    kReceiveMany,
+    kSend,
+    kAccept,
+    kConnect,
+  };
+
+  Kind kind = Kind::kReceive;
+  // From Start to the report, which the core takes and then clears.
+  bool in_flight = false;
+  bool reported = false;
+  WatchedSocket* socket = nullptr;
+  // Where to connect to; where to write who was accepted.
+  SocketAddress* address = nullptr;
+  // Bytes moved, or the accepted handle; or the system's number, negative.
+  // A receive moves what is there, a send as much as goes at once. Of
+  // kReceiveMany: 0 at the end of the stream; more if it has ended for no reason
+  // and may be started anew.
+  std::int64_t result = 0;
+  // The mechanism's own.
+  void* backend_data = nullptr;
+  std::int32_t first_chunk = -1;
+  std::int32_t last_chunk = -1;
+};
+
+// What a kReceiveMany has received, in a buffer of the mechanism.
+struct ReceivedChunk {
+  std::span<const std::byte> data;
+  std::int32_t id = -1;
+};
+
 // The sockets a wait found ready, each once: several reports of one socket
 // become one (R02). An intrusive list in order of arrival; allocates nothing.
 class ReadyList {
@@ -141,6 +186,14 @@ class ReadyList {
     socket.reported_ |= conditions;
     socket.ended_ = true;
     Push(socket);
+  }
+
+  // `submission` has ended with `result`.
+  void Report(Submission& submission, std::int64_t result) {
+    submission.in_flight = false;
+    submission.reported = true;
+    submission.result = result;
+    Push(*submission.socket);
   }
 
   // The mechanism has lost reports and does not know whose: the core arms
@@ -254,6 +307,29 @@ class Backend {
   // looks at everything after Collect. Many may merge; none is lost (R18).
   // Async-signal-safe.
   virtual void Wake() = 0;
+
+  // With Capabilities::submissions. Starts a transfer from or to `buffers`, of
+  // which there are at most 64, none for an accept and a connect; the list may
+  // go away at once. Like Arm it may only note it. A refusal starts nothing.
+  virtual absl::Status Start(Submission&,
+                             std::span<const std::span<std::byte>>) {
+    return absl::UnimplementedError("start: not a proactor");
+  }
+  // Asks for the end of one that is in flight; it is reported in any case, with
+  // what it has done or as cancelled. May only note it.
+  virtual void Cancel(Submission&) {}
+
+  // Takes the next chunk that a kReceiveMany has received, if there is one; it
+  // goes back with ReturnChunk. The socket was pushed onto the ready list when
+  // it came. With all buffers out, such submissions end with kNoBuffers.
+  virtual std::optional<ReceivedChunk> NextChunk(Submission&) {
+    return std::nullopt;
+  }
+  virtual void ReturnChunk(std::int32_t) {}
+
+  // A descriptor that poll(2) finds readable when a Wait would return at once
+  // (P07), or kInvalidSocket.
+  virtual NativeSocket native_handle() const { return kInvalidSocket; }
 
   // System calls made so far; for counters and tests.
   virtual std::uint64_t system_calls() const = 0;

@@ -22,6 +22,9 @@ struct BackendOptions {
   // Most events taken from the kernel at a time; the others come with the next
   // turn.
   int max_events = 256;
+  // Backend::native_handle() will be waited for, which also costs some an
+  // optimisation.
+  bool embedded = false;
 };
 
 // The names compiled in, best first: a subset of "io_uring", "epoll".

@@ -15,11 +15,16 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weir/backend.h"
+#include "weir/native_socket.h"
 #include "weir/registration.h"
 #include "weir/socket.h"
 #include "weir/timer.h"
 
 namespace weir {
+
+namespace internal {
+class SocketAttacher;
+}  // namespace internal
 
 struct EventLoopOptions {
   // One of CompiledBackends(), "auto", or empty for the build's default.
@@ -31,6 +36,9 @@ struct EventLoopOptions {
   // Most events taken from the kernel in one turn, 1 to 65536; the others come
   // in the next turns (none is starved).
   int max_events = 256;
+  // Another loop polls this one's native_handle() and calls RunOnce (P07): a
+  // wake-up makes that handle readable also while nobody is in RunOnce.
+  bool embedded = false;
 };
 
 // What a loop has done since it was created (P06).
@@ -38,11 +46,24 @@ struct LoopCounters {
   std::uint64_t turns = 0;           // waits for the kernel
   std::uint64_t system_calls = 0;    // by the backend and for checks of reports
   std::uint64_t events = 0;          // handler calls for sockets, `removed` included
+  std::uint64_t completions = 0;     // indications of operations and receivers
   std::uint64_t stale_reports = 0;   // kernel reports found out of date, dropped
   std::uint64_t messages = 0;        // posted functions run
   std::uint64_t timers = 0;          // timer handler calls
   std::uint64_t wake_ups = 0;        // waits cut short from another thread
   std::uint64_t registrations = 0;   // live at the moment
+};
+
+// One thread's stay in a loop: EventLoop::ThisThread. Default-constructed: none.
+class LoopThread {
+ public:
+  LoopThread() = default;
+  friend bool operator==(const LoopThread&, const LoopThread&) = default;
+
+ private:
+  friend class EventLoop;
+  explicit LoopThread(std::uint64_t id) : id_(id) {}
+  std::uint64_t id_ = 0;
 };
 
 // One request of RegisterBatch.
@@ -110,6 +131,16 @@ class EventLoop {
   // then destroyed without having been run.
   absl::Status Post(absl::AnyInvocable<void() &&> message);
 
+  // The calling thread's stay in Run or RunOnce. FailedPrecondition: it is in
+  // none, that is, not inside a handler of this loop.
+  absl::StatusOr<LoopThread> ThisThread() const;
+
+  // Like Post, on that very thread, the next time it looks for work (O14).
+  // FailedPrecondition: it does not run the loop any more. If it leaves the loop
+  // before it has run the message, another thread that runs the loop does.
+  absl::Status PostTo(LoopThread thread,
+                      absl::AnyInvocable<void() &&> message);
+
   // Registers `socket` (R01). If an interesting condition holds already it is
   // notified in the next turn (R03). The socket may be moved afterwards;
   // closing it removes the registration (R10).
@@ -154,6 +185,14 @@ class EventLoop {
   // if this loop has one; FailedPrecondition if it is stopped.
   absl::Status OnTermination(absl::AnyInvocable<void()> handler = nullptr);
 
+  // To embed the loop in another one (P07): call RunOnce(ZeroDuration()) until
+  // it returns 0, then wait, in the outer loop, until this handle is readable or
+  // TimeToNextTimer() is over, and so on. Only with EventLoopOptions::embedded.
+  // kInvalidSocket: the mechanism has no such handle. Both on the loop's thread.
+  NativeSocket native_handle() const;
+  // InfiniteDuration if no timer is set and no deadline is pending.
+  absl::Duration TimeToNextTimer() const;
+
   // The backend in use ("epoll", "io_uring", or a plugged-in one's name), and
   // why, as one sentence.
   std::string_view backend_name() const;
@@ -163,6 +202,7 @@ class EventLoop {
   LoopCounters counters() const;
 
  private:
+  friend class internal::SocketAttacher;
   explicit EventLoop(std::shared_ptr<internal::LoopCore> core);
 
   std::shared_ptr<internal::LoopCore> core_;

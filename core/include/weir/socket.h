@@ -23,6 +23,7 @@ namespace weir {
 namespace internal {
 class SocketState;
 class LoopCore;
+class SocketAttacher;
 }  // namespace internal
 
 // What a non-blocking transfer did. Would-block and the end of a stream are
@@ -182,6 +183,7 @@ class Socket {
  private:
   friend class EventLoop;
   friend class internal::LoopCore;
+  friend class internal::SocketAttacher;
   explicit Socket(std::shared_ptr<internal::SocketState> state)
       : state_(std::move(state)) {}
 

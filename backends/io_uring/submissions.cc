@@ -1,0 +1,153 @@
+#include "backends/io_uring/submissions.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <utility>
+
+#include "platform/posix/sockaddr.h"
+
+namespace weir::internal {
+namespace {
+
+// Not MSG_WAITALL: a send that went on by itself would take a reset's error off
+// the socket and report only what it had sent before.
+constexpr int kSendFlags = MSG_NOSIGNAL;
+
+}  // namespace
+
+// What a request points to besides the caller's buffers.
+struct Submissions::Message {
+  static constexpr std::size_t kMostBuffers = 64;
+
+  msghdr header{};
+  std::array<iovec, kMostBuffers> buffers;
+  sockaddr_storage address{};
+  socklen_t address_length = sizeof(address);
+};
+
+Submissions::Submissions() = default;
+Submissions::~Submissions() = default;
+
+Submissions::Message* Submissions::TakeMessage(Submission& submission) {
+  std::unique_ptr<Message> message;
+  if (free_.empty()) {
+    message = std::make_unique<Message>();
+  } else {
+    message = std::move(free_.back());
+    free_.pop_back();
+  }
+  submission.backend_data = message.get();
+  return message.release();
+}
+
+absl::Status Submissions::Start(
+    Ring& ring, Submission& submission,
+    std::span<const std::span<std::byte>> buffers) {
+  if (submission.kind == Submission::Kind::kReceiveMany && lent_ == nullptr) {
+    auto lent = LentBuffers::Create(ring);
+    if (!lent.ok()) return lent.status();
+    lent_ = *std::move(lent);
+  }
+  if (absl::Status status = ring.MakeRoom(1); !status.ok()) return status;
+  const int socket = static_cast<int>(submission.socket->socket());
+  io_uring_sqe* entry = ring.NextEntry();
+  submission.backend_data = nullptr;
+  switch (submission.kind) {
+    case Submission::Kind::kReceive:
+    case Submission::Kind::kSend: {
+      const bool receives = submission.kind == Submission::Kind::kReceive;
+      if (buffers.size() == 1) {
+        if (receives) {
+          io_uring_prep_recv(entry, socket, buffers[0].data(),
+                             buffers[0].size(), 0);
+        } else {
+          io_uring_prep_send(entry, socket, buffers[0].data(),
+                             buffers[0].size(), kSendFlags);
+        }
+        break;
+      }
+      Message* message = TakeMessage(submission);
+      for (std::size_t i = 0; i < buffers.size(); ++i) {
+        message->buffers[i] = {.iov_base = buffers[i].data(),
+                               .iov_len = buffers[i].size()};
+      }
+      message->header = {};
+      message->header.msg_iov = message->buffers.data();
+      message->header.msg_iovlen = buffers.size();
+      if (receives) {
+        io_uring_prep_recvmsg(entry, socket, &message->header, 0);
+      } else {
+        io_uring_prep_sendmsg(entry, socket, &message->header, kSendFlags);
+      }
+      break;
+    }
+    case Submission::Kind::kReceiveMany:
+      io_uring_prep_recv_multishot(entry, socket, nullptr, 0, 0);
+      entry->flags |= IOSQE_BUFFER_SELECT;
+      entry->buf_group = LentBuffers::kGroup;
+      break;
+    case Submission::Kind::kAccept: {
+      Message* message = TakeMessage(submission);
+      message->address_length = sizeof(message->address);
+      io_uring_prep_accept(entry, socket,
+                           reinterpret_cast<sockaddr*>(&message->address),
+                           &message->address_length,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+      break;
+    }
+    case Submission::Kind::kConnect: {
+      Message* message = TakeMessage(submission);
+      message->address_length =
+          platform::ToSockaddr(*submission.address, message->address);
+      io_uring_prep_connect(entry, socket,
+                            reinterpret_cast<sockaddr*>(&message->address),
+                            message->address_length);
+      break;
+    }
+  }
+  io_uring_sqe_set_data64(
+      entry, reinterpret_cast<std::uintptr_t>(&submission) | kMark);
+  submission.in_flight = true;
+  submission.socket->Pin();
+  return absl::OkStatus();
+}
+
+void Submissions::Cancel(Ring& ring, Submission& submission,
+                         std::uint64_t ignored) {
+  // A queue without room: the caller asks again, or the transfer ends by itself.
+  if (!ring.MakeRoom(1).ok()) return;
+  io_uring_sqe* entry = ring.NextEntry();
+  io_uring_prep_cancel64(
+      entry, reinterpret_cast<std::uintptr_t>(&submission) | kMark, 0);
+  io_uring_sqe_set_data64(entry, ignored);
+  entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+void Submissions::Complete(const io_uring_cqe& completion, ReadyList& ready) {
+  auto& submission = *reinterpret_cast<Submission*>(
+      static_cast<std::uintptr_t>(completion.user_data & ~kMark));
+  if ((completion.flags & IORING_CQE_F_BUFFER) != 0) {
+    lent_->Append(submission,
+                  static_cast<std::int32_t>(completion.flags >>
+                                            IORING_CQE_BUFFER_SHIFT),
+                  static_cast<std::size_t>(completion.res));
+  }
+  if ((completion.flags & IORING_CQE_F_MORE) != 0) {
+    ready.Push(*submission.socket);
+    return;
+  }
+  if (submission.backend_data != nullptr) {
+    std::unique_ptr<Message> message(
+        static_cast<Message*>(std::exchange(submission.backend_data, nullptr)));
+    if (submission.kind == Submission::Kind::kAccept && completion.res >= 0) {
+      *submission.address =
+          platform::FromSockaddr(message->address, message->address_length);
+    }
+    free_.push_back(std::move(message));
+  }
+  submission.socket->Unpin();
+  ready.Report(submission, completion.res);
+}
+
+}  // namespace weir::internal

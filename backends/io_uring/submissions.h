@@ -1,0 +1,57 @@
+// Transfers that the kernel carries out: their requests and what those point
+// to.
+
+#ifndef WEIR_BACKENDS_IO_URING_SUBMISSIONS_H_
+#define WEIR_BACKENDS_IO_URING_SUBMISSIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "backends/io_uring/lent_buffers.h"
+#include "backends/io_uring/ring.h"
+#include "weir/backend.h"
+
+namespace weir::internal {
+
+class Submissions {
+ public:
+  Submissions();
+  ~Submissions();
+
+  // Whether a completion with this user data is for Complete().
+  static bool Owns(std::uint64_t user_data) { return (user_data & kMark) != 0; }
+
+  // Unavailable: the submission queue takes nothing. Unimplemented: the kernel
+  // does not do that.
+  absl::Status Start(Ring& ring, Submission& submission,
+                     std::span<const std::span<std::byte>> buffers);
+  // `ignored` is the user data of requests whose completion says nothing.
+  void Cancel(Ring& ring, Submission& submission, std::uint64_t ignored);
+  void Complete(const io_uring_cqe& completion, ReadyList& ready);
+
+  std::optional<ReceivedChunk> NextChunk(Submission& submission) {
+    if (lent_ == nullptr) return std::nullopt;
+    return lent_->Next(submission);
+  }
+  void ReturnChunk(std::int32_t id) { lent_->Return(id); }
+
+ private:
+  struct Message;
+  // User space has no addresses with the highest bit.
+  static constexpr std::uint64_t kMark = std::uint64_t{1} << 63;
+
+  Message* TakeMessage(Submission& submission);
+
+  std::vector<std::unique_ptr<Message>> free_;
+  // Made for the first kReceiveMany.
+  std::unique_ptr<LentBuffers> lent_;
+};
+
+}  // namespace weir::internal
+
+#endif  // WEIR_BACKENDS_IO_URING_SUBMISSIONS_H_

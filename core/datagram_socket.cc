@@ -1,0 +1,200 @@
+#include "weir/datagram_socket.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/attach_socket.h"
+#include "core/endpoint.h"
+#include "core/operation_record.h"
+#include "platform/datagram_io.h"
+#include "platform/socket_io.h"
+#include "platform/socket_options.h"
+#include "platform/sockets.h"
+
+namespace weir {
+namespace {
+
+using internal::Endpoint;
+using internal::OperationRecord;
+using internal::SocketAttacher;
+using internal::SocketRole;
+using Kind = OperationRecord::Kind;
+
+absl::Status Empty(const char* operation) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(operation, ": there is no datagram socket"));
+}
+
+}  // namespace
+
+DatagramSocket& DatagramSocket::operator=(DatagramSocket&& other) noexcept {
+  if (this != &other) {
+    if (endpoint_ != nullptr) (void)Close();
+    endpoint_ = std::move(other.endpoint_);
+  }
+  return *this;
+}
+
+DatagramSocket::~DatagramSocket() {
+  if (endpoint_ != nullptr) (void)Close();
+}
+
+absl::StatusOr<DatagramSocket> DatagramSocket::Bind(
+    EventLoop& loop, const SocketAddress& address) {
+  auto socket = Socket::BindDatagram(address);
+  if (!socket.ok()) return socket.status();
+  return Attach(loop, *std::move(socket));
+}
+
+absl::StatusOr<DatagramSocket> DatagramSocket::Attach(EventLoop& loop,
+                                                      Socket&& socket) {
+  auto endpoint = SocketAttacher::Attach(loop, socket, SocketRole::kDatagram);
+  if (!endpoint.ok()) return endpoint.status();
+  return DatagramSocket(*std::move(endpoint));
+}
+
+bool DatagramSocket::is_open() const {
+  return endpoint_ != nullptr && endpoint_->is_open();
+}
+
+absl::Status DatagramSocket::Connect(const SocketAddress& peer) {
+  if (endpoint_ == nullptr) return Empty("connect");
+  return endpoint_->WithHandle("connect", [&](NativeSocket native) {
+    return platform::Connect(native, peer).status();
+  });
+}
+
+absl::Status DatagramSocket::ReceiveFrom(MutableBuffer buffer,
+                                         DatagramHandler handler,
+                                         const OperationOptions& options) {
+  if (endpoint_ == nullptr) return Empty("receive from");
+  OperationRecord* record = endpoint_->NewOperation(Kind::kReceiveFrom);
+  record->buffers.push_back(buffer);
+  if (handler) record->handler = std::move(handler);
+  return endpoint_->Start(record, "receive from", options);
+}
+
+absl::Status DatagramSocket::SendTo(ConstBuffer data,
+                                    const SocketAddress& destination,
+                                    CompletionHandler handler,
+                                    const OperationOptions& options) {
+  if (endpoint_ == nullptr) return Empty("send to");
+  if (destination.family() == AddressFamily::kUnspecified) {
+    return absl::InvalidArgumentError(
+        "send to: the destination is unspecified");
+  }
+  OperationRecord* record = endpoint_->NewOperation(Kind::kSendTo);
+  record->SetBuffers(std::span(&data, 1));
+  record->address = destination;
+  record->handler = std::move(handler);
+  return endpoint_->Start(record, "send to", options);
+}
+
+absl::Status DatagramSocket::Send(ConstBuffer data, CompletionHandler handler,
+                                  const OperationOptions& options) {
+  return SendVector(std::span(&data, 1), std::move(handler), options);
+}
+
+absl::Status DatagramSocket::SendVector(std::span<const ConstBuffer> data,
+                                        CompletionHandler handler,
+                                        const OperationOptions& options) {
+  if (endpoint_ == nullptr) return Empty("send");
+  if (data.size() > platform::kMaxVectorBuffers) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "send: a datagram can be gathered from at most ",
+        platform::kMaxVectorBuffers, " buffers, not ", data.size()));
+  }
+  OperationRecord* record = endpoint_->NewOperation(Kind::kSendTo);
+  record->SetBuffers(data);
+  record->handler = std::move(handler);
+  return endpoint_->Start(record, "send", options);
+}
+
+absl::StatusOr<std::size_t> DatagramSocket::SendCopy(
+    ConstBuffer data, const SocketAddress& destination) {
+  if (endpoint_ == nullptr) return Empty("send");
+  return endpoint_->SendCopy(data, destination);
+}
+
+absl::Status DatagramSocket::StartReceive(
+    DatagramsHandler handler, const DatagramReceiveOptions& options) {
+  if (endpoint_ == nullptr) return Empty("start receiving");
+  if (!handler) {
+    return absl::InvalidArgumentError("start receiving: the handler is empty");
+  }
+  absl::Status status = endpoint_->WithHandle(
+      "start receiving", [&](NativeSocket native) -> absl::Status {
+        absl::Status enabled;
+        if (options.destination) enabled = platform::EnableDatagramInfo(native);
+        if (enabled.ok() && options.offload) {
+          // Where there is none, datagrams come one by one.
+          enabled = platform::EnableReceiveOffload(native);
+          if (absl::IsUnimplemented(enabled)) enabled = absl::OkStatus();
+        }
+        return enabled;
+      });
+  if (!status.ok()) return status;
+  return endpoint_->StartReceiving(std::move(handler), "start receiving");
+}
+
+absl::Status DatagramSocket::PauseReceive() {
+  if (endpoint_ == nullptr) return Empty("pause receiving");
+  return endpoint_->PauseReceiving(true, "pause receiving");
+}
+
+absl::Status DatagramSocket::ResumeReceive() {
+  if (endpoint_ == nullptr) return Empty("resume receiving");
+  return endpoint_->PauseReceiving(false, "resume receiving");
+}
+
+absl::Status DatagramSocket::Cancel() {
+  if (endpoint_ == nullptr) return Empty("cancel");
+  return endpoint_->CancelAll();
+}
+
+absl::Status DatagramSocket::Close(CloseHandler handler) {
+  if (endpoint_ == nullptr) return Empty("close");
+  return endpoint_->Close(std::move(handler), CloseMode::kGraceful);
+}
+
+absl::StatusOr<SocketAddress> DatagramSocket::LocalAddress() const {
+  if (endpoint_ == nullptr) return Empty("local address");
+  return endpoint_->WithHandle("local address", platform::LocalAddress);
+}
+
+absl::StatusOr<SocketAddress> DatagramSocket::PeerAddress() const {
+  if (endpoint_ == nullptr) return Empty("peer address");
+  return endpoint_->WithHandle("peer address", platform::PeerAddress);
+}
+
+absl::Status DatagramSocket::SetOption(SocketOption option, int value) {
+  if (endpoint_ == nullptr) return Empty("set option");
+  return endpoint_->WithHandle("set option", [&](NativeSocket native) {
+    return platform::SetOption(native, option, value);
+  });
+}
+
+absl::StatusOr<int> DatagramSocket::GetOption(SocketOption option) const {
+  if (endpoint_ == nullptr) return Empty("get option");
+  return endpoint_->WithHandle("get option", [&](NativeSocket native) {
+    return platform::GetOption(native, option);
+  });
+}
+
+absl::Status DatagramSocket::JoinMulticast(const SocketAddress& group,
+                                           std::uint32_t interface_index) {
+  if (endpoint_ == nullptr) return Empty("join multicast");
+  return endpoint_->WithHandle("join multicast", [&](NativeSocket native) {
+    return platform::JoinMulticast(native, group, interface_index);
+  });
+}
+
+absl::Status DatagramSocket::LeaveMulticast(const SocketAddress& group,
+                                            std::uint32_t interface_index) {
+  if (endpoint_ == nullptr) return Empty("leave multicast");
+  return endpoint_->WithHandle("leave multicast", [&](NativeSocket native) {
+    return platform::LeaveMulticast(native, group, interface_index);
+  });
+}
+
+}  // namespace weir

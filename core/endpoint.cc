@@ -1,0 +1,448 @@
+#include "core/endpoint.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "platform/sockets.h"
+
+namespace weir::internal {
+namespace {
+
+using Kind = OperationRecord::Kind;
+using Phase = OperationRecord::Phase;
+
+bool IsReceive(Kind kind) {
+  return kind == Kind::kReceive || kind == Kind::kReceiveFrom ||
+         kind == Kind::kAccept || kind == Kind::kAddressChange;
+}
+
+// Kinds whose end before their time leaves a stream of which nobody knows what
+// it has sent.
+bool BreaksStream(Kind kind) {
+  switch (kind) {
+    case Kind::kConnect:
+    case Kind::kSend:
+    case Kind::kSendCopy:
+    case Kind::kSendFile:
+    case Kind::kDisconnect:
+      return true;
+    default:
+      return false;
+  }
+}
+
+absl::Status Gone(const char* operation) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(operation, ": the event loop is destroyed"));
+}
+
+absl::Status Cancelled() {
+  return absl::CancelledError("the operation was cancelled");
+}
+
+}  // namespace
+
+Endpoint::Endpoint(std::shared_ptr<LoopCore> loop, NativeSocket native,
+                   AddressFamily family, SocketType type, SocketRole role)
+    : LoopRecord(Use::kEndpoint, native),
+      loop_(std::move(loop)),
+      family_(family),
+      type_(type),
+      role_(role),
+      // What is there already is reported when the watch is armed, without a
+      // call that finds nothing, as it mostly would.
+      readable_(false) {}
+
+Endpoint::~Endpoint() {
+  if (!handle_closed_) (void)platform::Close(socket());
+}
+
+Endpoint::Guard::Guard(Endpoint& endpoint) : endpoint_(endpoint) {
+  if (endpoint_.loop_->several_threads()) {
+    endpoint_.mu_.Lock();
+  } else {
+    access_.emplace(*endpoint_.loop_);
+  }
+}
+
+Endpoint::Guard::~Guard() {
+  if (!access_.has_value()) endpoint_.mu_.Unlock();
+}
+
+Endpoint::Entering::Entering(Endpoint& endpoint) {
+  // Whoever has access at once sees for himself.
+  if (endpoint.loop_->several_threads() ||
+      endpoint.loop_->FrameOfThisThread() != nullptr) {
+    return;
+  }
+  endpoint_ = endpoint.shared_from_this();
+  endpoint_->entering_.fetch_add(1, std::memory_order_seq_cst);
+}
+
+void Endpoint::Entering::Leave() {
+  if (endpoint_ == nullptr) return;
+  const std::shared_ptr<Endpoint> left = std::exchange(endpoint_, nullptr);
+  left->entering_.fetch_sub(1, std::memory_order_seq_cst);
+  // A close may have found this thread in the way and be waiting for it.
+  if (left->closed_.load(std::memory_order_seq_cst)) {
+    left->loop_->Enqueue([left] { left->Schedule(); });
+  }
+}
+
+absl::StatusOr<std::shared_ptr<Endpoint>> Endpoint::Create(
+    const std::shared_ptr<LoopCore>& loop, NativeSocket native,
+    AddressFamily family, SocketType type, SocketRole role) {
+  auto endpoint = std::make_shared<Endpoint>(loop, native, family, type, role);
+  if (absl::Status status = loop->Adopt(endpoint); !status.ok()) {
+    endpoint->handle_closed_ = true;
+    return status;
+  }
+  return endpoint;
+}
+
+absl::StatusOr<AcceptedStream> Endpoint::MakeAccepted(
+    NativeSocket native, const SocketAddress& peer,
+    const std::shared_ptr<LoopCore>& loop) {
+  const AddressFamily family = peer.family();
+  auto endpoint = Create(loop, native, family, SocketType::kStream,
+                         SocketRole::kConnected);
+  if (!endpoint.ok()) {
+    (void)platform::Close(native);
+    return endpoint.status();
+  }
+  return AcceptedStream{.stream = Stream(*std::move(endpoint)), .peer = peer};
+}
+
+absl::Status Endpoint::CheckUsable(const char* operation) const {
+  if (closed_.load(std::memory_order_acquire)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(operation, ": the socket is closed"));
+  }
+  return loop_->CheckNotStopped(operation);
+}
+
+OperationRecord* Endpoint::NewOperation(OperationRecord::Kind kind) {
+  OperationRecord* record = loop_->TakeOperation();
+  if (record == nullptr) record = new OperationRecord;
+  record->kind = kind;
+  record->references.store(1, std::memory_order_relaxed);
+  return record;
+}
+
+void Endpoint::Release(OperationRecord* record) {
+  if (record->copy.size() > 0) loop_->GiveBlock(std::move(record->copy));
+  if (!record->Unref()) return;
+  record->Clear();
+  if (!loop_->GiveOperation(record)) delete record;
+}
+
+absl::Status Endpoint::Start(OperationRecord* record, const char* operation,
+                             const OperationOptions& options) {
+  Entering entering(*this);
+  absl::Status status = CheckUsable(operation);
+  if (status.ok() && broken_.load(std::memory_order_acquire)) {
+    status = absl::FailedPreconditionError(absl::StrCat(
+        operation,
+        ": a send or a connect has failed or was cancelled before; only closing "
+        "is left"));
+  }
+  if (status.ok() && options.timeout <= absl::ZeroDuration()) {
+    status = absl::InvalidArgumentError(
+        absl::StrCat(operation, ": the timeout is not positive"));
+  }
+  if (status.ok() && IsReceive(record->kind) &&
+      receives_by_itself_.load(std::memory_order_relaxed)) {
+    status = absl::FailedPreconditionError(
+        absl::StrCat(operation, ": the socket receives or accepts by itself"));
+  }
+  if (status.ok() && options.on_this_thread) {
+    const LoopCore::Frame* frame = loop_->FrameOfThisThread();
+    if (frame == nullptr) {
+      status = absl::FailedPreconditionError(absl::StrCat(
+          operation, ": on_this_thread, and this thread does not run the loop"));
+    } else if (loop_->several_threads()) {
+      record->thread = frame->id;
+    }
+  }
+  if (!status.ok()) {
+    Release(record);
+    return status;
+  }
+  const bool has_deadline = options.timeout != absl::InfiniteDuration();
+  if (options.handle != nullptr || has_deadline) {
+    record->keep = shared_from_this();
+  }
+  record->phase = Phase::kQueued;
+  if (options.handle != nullptr) {
+    *options.handle = OperationRecord::MakeHandle(record);
+  }
+  const char* refused = nullptr;
+  {
+    Guard guard(*this);
+    if (!guard) {
+      if (!loop_->Enqueue([keep = shared_from_this(), record,
+                           timeout = options.timeout,
+                           until = std::move(entering)]() mutable {
+            until.Leave();
+            keep->Admit(record, timeout);
+          })) {
+        refused = ": the event loop is destroyed";
+      }
+    } else if (closing_) {
+      refused = ": the socket is closed";
+    } else {
+      Admit(record, options.timeout);
+    }
+  }
+  if (refused == nullptr) return absl::OkStatus();
+  // Outside the lock: what the handler holds is the application's.
+  if (options.handle != nullptr) *options.handle = Operation();
+  Release(record);
+  return absl::FailedPreconditionError(absl::StrCat(operation, refused));
+}
+
+void Endpoint::Admit(OperationRecord* record, absl::Duration timeout) {
+  if (record->kind != Kind::kSendFile) {
+    unsent_.fetch_add(record->size, std::memory_order_relaxed);
+  }
+  if (closing_) {
+    End(record, Cancelled());
+  } else if (broken_.load(std::memory_order_relaxed) &&
+             !IsReceive(record->kind)) {
+    End(record, Cancelled());
+  } else {
+    QueueOf(*record).Push(record);
+    if (timeout != absl::InfiniteDuration()) {
+      LoopCore::Scope scope(*loop_);
+      loop_->InsertOperation(*record, timeout);
+    }
+  }
+  Schedule();
+}
+
+// Whoever runs the endpoint looks again before it leaves. One that has finished
+// is not the loop's any more, and may be gone before the loop gets to it.
+void Endpoint::Schedule() {
+  if (finished_) return;
+  if (running_) {
+    again_ = true;
+    return;
+  }
+  LoopCore::Scope scope(*loop_);
+  loop_->Schedule(*this, /*later=*/false);
+}
+
+OperationQueue& Endpoint::QueueOf(const OperationRecord& record) {
+  return IsReceive(record.kind) ? receives_ : sends_;
+}
+
+void Endpoint::End(OperationRecord* record, absl::Status status) {
+  if (record->kind != Kind::kSendFile && !IsReceive(record->kind)) {
+    unsent_.fetch_sub(record->size - record->result.bytes,
+                      std::memory_order_relaxed);
+  }
+  if (record->keep != nullptr) {
+    LoopCore::Scope scope(*loop_);
+    loop_->CancelOperation(*record);
+  }
+  if (record->kind == Kind::kSendCopy || record->kind == Kind::kPause) {
+    if (!status.ok() && failure_.ok() && type_ == SocketType::kStream &&
+        !closing_) {
+      failure_ = status;
+    }
+    record->phase = Phase::kDone;
+    Release(record);
+    return;
+  }
+  record->result.status = std::move(status);
+  record->phase = Phase::kEnded;
+  ended_.Push(record);
+}
+
+void Endpoint::EndAll(OperationQueue& queue, const absl::Status& status) {
+  while (OperationRecord* record = queue.Pop()) End(record, status);
+}
+
+absl::Status Endpoint::Cancel(OperationRecord& record) {
+  if (record.done.load(std::memory_order_acquire)) {
+    return absl::FailedPreconditionError("cancel: the operation has ended");
+  }
+  Guard guard(*this);
+  if (guard) return ApplyCancel(record, Cancelled());
+  record.Ref();
+  if (!loop_->Enqueue([keep = shared_from_this(), &record] {
+        (void)keep->ApplyCancel(record, Cancelled());
+        keep->Release(&record);
+      })) {
+    Release(&record);
+    return Gone("cancel");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Endpoint::ApplyCancel(OperationRecord& record, absl::Status why) {
+  if (record.phase != Phase::kQueued) {
+    return absl::FailedPreconditionError("cancel: the operation has ended");
+  }
+  OperationQueue& queue = QueueOf(record);
+  OperationQueue rest;
+  if (record.submitted) {
+    if (BreaksStream(record.kind)) broken_.store(true);
+    if (record.result.status.ok()) record.result.status = std::move(why);
+    (IsReceive(record.kind) ? cancel_receive_ : cancel_send_) = true;
+    Schedule();
+    return absl::OkStatus();
+  }
+  if (type_ == SocketType::kStream && BreaksStream(record.kind)) {
+    // What was to follow it cannot: the stream has a hole.
+    broken_.store(true, std::memory_order_release);
+    OperationQueue before;
+    bool after = false;
+    while (OperationRecord* at = queue.Pop()) {
+      (after ? rest : before).Push(at);
+      if (at == &record) after = true;
+    }
+    queue = before;
+  }
+  queue.Remove(&record);
+  End(&record, std::move(why));
+  EndAll(rest, Cancelled());
+  Schedule();
+  return absl::OkStatus();
+}
+
+void Endpoint::Expire(OperationRecord& record) {
+  Lock();
+  if (record.kind == Kind::kPause) {
+    record.phase = Phase::kDone;
+    resting_ = false;
+    readable_ = true;
+    Schedule();
+    Release(&record);
+  } else {
+    (void)ApplyCancel(record, absl::DeadlineExceededError(
+                                  "the operation did not complete in time"));
+  }
+  Unlock();
+}
+
+absl::Status Endpoint::CancelAll() {
+  if (!is_open()) {
+    return absl::FailedPreconditionError("cancel: the socket is closed");
+  }
+  Guard guard(*this);
+  if (guard) {
+    ApplyCancelAll(absl::StatusCode::kCancelled);
+  } else if (!loop_->Enqueue([keep = shared_from_this()] {
+               keep->ApplyCancelAll(absl::StatusCode::kCancelled);
+             })) {
+    return Gone("cancel");
+  }
+  return absl::OkStatus();
+}
+
+void Endpoint::ApplyCancelAll(absl::StatusCode code) {
+  const absl::Status why(code, Cancelled().message());
+  if (type_ == SocketType::kStream) {
+    for (OperationRecord* at = sends_.front(); at != nullptr; at = at->next) {
+      if (BreaksStream(at->kind)) broken_.store(true);
+    }
+  }
+  Abort(receives_, receive_submitted_, why);
+  Abort(sends_, send_submitted_, why);
+  Schedule();
+}
+
+absl::StatusOr<std::size_t> Endpoint::SendCopy(
+    ConstBuffer data, const SocketAddress& destination) {
+  Entering entering(*this);
+  if (absl::Status status = CheckUsable("send"); !status.ok()) return status;
+  if (broken_.load(std::memory_order_acquire)) {
+    return absl::FailedPreconditionError(
+        "send: a send or a connect has failed or was cancelled before; only "
+        "closing is left");
+  }
+  Guard guard(*this);
+  if (guard) {
+    if (closing_) return absl::FailedPreconditionError("send: the socket is closed");
+    AppendCopy(data, destination);
+    return unsent_.load(std::memory_order_relaxed);
+  }
+  OperationRecord* record = NewOperation(Kind::kSendCopy);
+  record->SetCopy(data, loop_->TakeBlock(data.size()));
+  record->address = destination;
+  record->phase = Phase::kQueued;
+  if (!loop_->Enqueue([keep = shared_from_this(), record,
+                       until = std::move(entering)]() mutable {
+        until.Leave();
+        keep->Admit(record, absl::InfiniteDuration());
+      })) {
+    Release(record);
+    return Gone("send");
+  }
+  return unsent_.load(std::memory_order_relaxed) + data.size();
+}
+
+absl::Status Endpoint::StartReceiving(Receiver receiver,
+                                      const char* operation) {
+  Entering entering(*this);
+  if (absl::Status status = CheckUsable(operation); !status.ok()) return status;
+  if (broken_.load(std::memory_order_acquire)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(operation, ": only closing is left"));
+  }
+  if (receives_by_itself_.exchange(true)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(operation, ": the socket does so already"));
+  }
+  const auto apply = [](Endpoint& endpoint, Receiver& given) {
+    endpoint.receiver_ = std::move(given);
+    endpoint.paused_ = false;
+    endpoint.Schedule();
+  };
+  const char* refused = nullptr;
+  Guard guard(*this);
+  if (guard) {
+    if (closing_) {
+      refused = ": the socket is closed";
+    } else if (!receives_.empty()) {
+      refused = ": operations of the kind are pending";
+    } else {
+      apply(*this, receiver);
+    }
+  } else if (!loop_->Enqueue([keep = shared_from_this(), apply,
+                              given = std::move(receiver),
+                              until = std::move(entering)]() mutable {
+               until.Leave();
+               apply(*keep, given);
+             })) {
+    refused = ": the event loop is destroyed";
+  }
+  if (refused == nullptr) return absl::OkStatus();
+  receives_by_itself_.store(false);
+  return absl::FailedPreconditionError(absl::StrCat(operation, refused));
+}
+
+absl::Status Endpoint::PauseReceiving(bool paused, const char* operation) {
+  if (absl::Status status = CheckUsable(operation); !status.ok()) return status;
+  if (!receives_by_itself_.load()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(operation, ": nothing was started, or it has ended"));
+  }
+  const auto apply = [paused](Endpoint& endpoint) {
+    if (std::exchange(endpoint.paused_, paused) == paused) return;
+    endpoint.cancel_receive_ = paused;
+    endpoint.Schedule();
+  };
+  Guard guard(*this);
+  if (guard) {
+    apply(*this);
+  } else if (!loop_->Enqueue(
+                 [keep = shared_from_this(), apply] { apply(*keep); })) {
+    return Gone(operation);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,345 @@
+// A socket that is used through operations: its queues, and how they are carried
+// out on top of readiness with non-blocking calls.
+//
+// All work on the socket is done by Run, on a thread that runs the loop, one
+// thread at a time; starting an operation puts it in a queue and asks for a Run.
+// A Run goes round: it moves data (what waits to be sent together leaves in one
+// call), then indicates what has ended, with nothing locked, until there is
+// nothing more to do or others have waited long enough.
+//
+// Readiness is remembered, not asked for: a direction is thought to be ready
+// until a call would block or moves less than it could, and again when the
+// mechanism reports it. A report that is out of date costs one call.
+
+#ifndef WEIR_CORE_ENDPOINT_H_
+#define WEIR_CORE_ENDPOINT_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "core/loop_core.h"
+#include "core/loop_record.h"
+#include "core/operation_record.h"
+#include "core/readiness_state.h"
+#include "platform/socket_io.h"
+#include "weir/backend.h"
+#include "weir/datagram_socket.h"
+#include "weir/listener.h"
+#include "weir/stream.h"
+
+namespace weir::internal {
+
+// Lock order: an endpoint, then its loop.
+class Endpoint final : public LoopRecord,
+                       public std::enable_shared_from_this<Endpoint> {
+ public:
+  // The handle belongs to the endpoint from now on.
+  Endpoint(std::shared_ptr<LoopCore> loop, NativeSocket native,
+           AddressFamily family, SocketType type, SocketRole role);
+  ~Endpoint();
+
+  // --- any thread
+
+  // Makes it one of the loop's; before anything else.
+  static absl::StatusOr<std::shared_ptr<Endpoint>> Create(
+      const std::shared_ptr<LoopCore>& loop, NativeSocket native,
+      AddressFamily family, SocketType type, SocketRole role);
+
+  // A fresh record, to be filled in and given to Start.
+  OperationRecord* NewOperation(OperationRecord::Kind kind);
+  // Takes the record over. `operation` is what errors are called.
+  absl::Status Start(OperationRecord* record, const char* operation,
+                     const OperationOptions& options);
+  absl::Status Cancel(OperationRecord& record);
+  absl::Status CancelAll();
+  absl::Status Close(CloseHandler handler, CloseMode mode);
+  absl::StatusOr<std::size_t> SendCopy(ConstBuffer data,
+                                       const SocketAddress& destination);
+
+  // What goes on until the close: one of these.
+  using Receiver = std::variant<std::monostate, ReceiveHandler, AcceptHandler,
+                                DatagramsHandler>;
+  absl::Status StartReceiving(Receiver receiver, const char* operation);
+  absl::Status PauseReceiving(bool paused, const char* operation);
+
+  // Gives the handle away. FailedPrecondition if anything is pending.
+  absl::Status Detach();
+
+  // FailedPrecondition if the socket is closed or the loop was stopped.
+  absl::Status CheckUsable(const char* operation) const;
+  bool is_open() const { return !closed_.load(std::memory_order_relaxed); }
+  SocketRole role() const { return role_.load(std::memory_order_relaxed); }
+  AddressFamily family() const { return family_; }
+  SocketType type() const { return type_; }
+  const std::shared_ptr<LoopCore>& loop() const { return loop_; }
+
+  // A stream connects once: true for the first who asks.
+  bool BeginConnecting() {
+    SocketRole expected = SocketRole::kUnconnected;
+    return !broken_.load(std::memory_order_acquire) &&
+           role_.compare_exchange_strong(expected, SocketRole::kConnecting);
+  }
+  void GiveUpConnecting() { role_.store(SocketRole::kUnconnected); }
+
+  // Calls `call(NativeSocket)` while the handle is certain to be open, whatever
+  // other threads do; returns its status.
+  template <typename Call>
+  auto WithHandle(const char* operation, Call call) -> decltype(call(socket())) {
+    absl::MutexLock lock(&mu_);
+    if (handle_closed_ || closed_.load(std::memory_order_acquire)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(operation, ": the socket is closed"));
+    }
+    return call(socket());
+  }
+
+  // A stream of an accepted connection, which is closed if there can be none.
+  static absl::StatusOr<AcceptedStream> MakeAccepted(
+      NativeSocket native, const SocketAddress& peer,
+      const std::shared_ptr<LoopCore>& loop);
+
+  // --- a thread that runs the loop, with nothing locked
+
+  // What the mechanism has reported.
+  struct Reports {
+    Condition conditions = Condition::kNone;
+    std::optional<std::int64_t> received;
+    std::optional<std::int64_t> sent;
+  };
+
+  // Does what there is to do; returns how many handlers it called.
+  int Run(const Reports& reported);
+  // `record`'s time is over.
+  void Expire(OperationRecord& record);
+  void ReleaseRecord(OperationRecord& record) { Release(&record); }
+  // The loop is shut down: everything is indicated and closed here. What the
+  // mechanism has and has not reported is not coming back.
+  int ShutDown(Reports reported);
+  // The mechanism refused the socket: everything ends with `status`.
+  void Refuse(absl::Status status);
+  bool finished() const { return finished_; }
+
+  // --- with access to the loop
+
+  // What is to be watched, and why it cannot be.
+  Watch wanted;
+  absl::Status refusal;
+  // What a proactor has of it, if it ever had anything. Made by the thread that
+  // runs the endpoint.
+  struct Submissions {
+    Submission receive;
+    Submission send;
+  };
+  std::unique_ptr<Submissions> submissions;
+  // In the loop's list of its endpoints, which owns them.
+  std::shared_ptr<Endpoint> owner;
+  Endpoint* previous = nullptr;
+  Endpoint* next = nullptr;
+  // How often it ran in which turn, so that a chain of operations that always
+  // succeed does not keep the turn from ending.
+  std::uint64_t last_turn = 0;
+  int runs = 0;
+
+ private:
+  // Exclusive use of the endpoint: its lock, or, with one thread, the loop. Not
+  // granted: the loop belongs to another thread; hand over a command.
+  class Guard {
+   public:
+    explicit Guard(Endpoint& endpoint);
+    ~Guard();
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+    explicit operator bool() const { return !access_.has_value() || *access_; }
+
+   private:
+    Endpoint& endpoint_;
+    std::optional<LoopCore::Access> access_;
+  };
+  // A thread that may have to hand over a command: the close waits for it, so
+  // that what it starts has its end.
+  class Entering {
+   public:
+    explicit Entering(Endpoint& endpoint);
+    Entering(Entering&& other) noexcept = default;
+    ~Entering() { Leave(); }
+    void Leave();
+
+   private:
+    std::shared_ptr<Endpoint> endpoint_;
+  };
+  void Lock() {
+    if (loop_->several_threads()) mu_.Lock();
+  }
+  void Unlock() {
+    if (loop_->several_threads()) mu_.Unlock();
+  }
+
+  // --- with the endpoint: endpoint.cc, endpoint_run.cc, endpoint_close.cc
+  void Admit(OperationRecord* record, absl::Duration timeout);
+  absl::Status ApplyCancel(OperationRecord& record, absl::Status why);
+  void ApplyCancelAll(absl::StatusCode code);
+  void ApplyClose(CloseHandler handler, CloseMode mode);
+  void AppendCopy(ConstBuffer data, const SocketAddress& destination);
+  // Asks for a Run.
+  void Schedule();
+  OperationQueue& QueueOf(const OperationRecord& record);
+  // To be indicated with `status`; it is in no queue.
+  void End(OperationRecord* record, absl::Status status);
+  void EndAll(OperationQueue& queue, const absl::Status& status);
+  void Release(OperationRecord* record);
+  int Indicate();
+  bool MayIndicateHere(OperationRecord& record);
+  void CloseHandle();
+  void Settle(bool again);
+  bool Finished() const;
+  int Finish();
+
+  // --- moving data: endpoint_send.cc, endpoint_receive.cc, endpoint_lend.cc
+  static absl::Status ClosedStatus() {
+    return absl::CancelledError("the socket was closed");
+  }
+  void Progress();
+  void ProgressSends();
+  void ProgressConnect(OperationRecord* record);
+  void SendGathered();
+  void EndSends(const absl::Status& status);
+  void SendDatagrams();
+  bool SendFromFile(OperationRecord* record);
+  void ProgressReceives();
+  void ReceiveInto(OperationRecord* record);
+  void AcceptInto(OperationRecord* record);
+  void NoteAddressChange(OperationRecord* record);
+  void NoteReceived(const platform::IoOutcome& outcome, std::size_t wanted);
+  void NotReadable();
+  absl::Status ReceiveFailed(int error);
+  absl::Status EndOfStream() const;
+  void Rest();
+  // For the receiver: moves data and calls it; returns how often.
+  int Lend();
+  int LendReceived(ReceiveHandler& handler);
+  int LendChunks(ReceiveHandler& handler);
+  bool LendChunk(ReceiveHandler& handler);
+  void DropChunks();
+  int LendAccepted(AcceptHandler& handler);
+  int LendDatagrams(DatagramsHandler& handler);
+  int EndReceiver(absl::Status status);
+
+  // --- handing over to a proactor: endpoint_submissions.cc
+  bool Submits() const {
+    return type_ == SocketType::kStream && loop_->has_submissions();
+  }
+  void TakeReports();
+  void SubmitReceive(OperationRecord* record);
+  void SubmitReceiveMany();
+  void FinishReceiveMany(std::int64_t result);
+  void SubmitConnect(OperationRecord* record);
+  void SubmitSends(std::span<const std::span<std::byte>> buffers);
+  bool Submit(Submission& submission,
+              std::span<const std::span<std::byte>> buffers);
+  Submissions& OwnSubmissions();
+  void FinishReceive(std::int64_t result);
+  void FinishSend(std::int64_t result);
+  void NoteSendFailure(std::int64_t result);
+  void CancelSubmissions();
+  // Ends those of `queue` that were to end and could not.
+  void Sweep(OperationQueue& queue);
+  // All of `queue` are to end with `why`.
+  void Abort(OperationQueue& queue, bool submitted, const absl::Status& why);
+  // What goes out together: how many buffers, and `*offered` bytes.
+  template <typename Buffer, std::size_t kMost>
+  std::size_t Gather(std::array<Buffer, kMost>& buffers,
+                     std::size_t* offered) const {
+    std::size_t count = 0;
+    for (OperationRecord* at = sends_.front();
+         at != nullptr && (at->kind == OperationRecord::Kind::kSend ||
+                           at->kind == OperationRecord::Kind::kSendCopy);
+         at = at->next) {
+      for (std::size_t i = at->next_buffer;
+           i < at->buffers.size() && count < buffers.size(); ++i) {
+        buffers[count++] = at->buffers[i];
+        *offered += at->buffers[i].size();
+      }
+    }
+    return count;
+  }
+  // `bytes` of the first `count` buffers have been sent.
+  void NoteSent(std::size_t bytes, std::size_t count);
+  bool ReceiverWaits() const {
+    return receiver_.index() != 0 && !paused_ && !resting_;
+  }
+
+  const std::shared_ptr<LoopCore> loop_;
+  const AddressFamily family_;
+  const SocketType type_;
+  std::atomic<SocketRole> role_;
+  // A close was asked for, by whatever thread.
+  std::atomic<bool> closed_{false};
+  // A send or connect was cancelled: only closing is left (O10).
+  std::atomic<bool> broken_{false};
+  std::atomic<bool> receives_by_itself_{false};
+  // Threads between their look at `closed_` and the end of their command.
+  std::atomic<int> entering_{0};
+
+  bool running_ = false;
+  bool again_ = false;
+  bool readable_;
+  bool writable_ = true;
+  // The peer's close was reported: an end that may never be reported again.
+  bool hangup_reported_ = false;
+  // Nothing more can be received.
+  bool end_seen_ = false;
+  bool connecting_ = false;
+  bool closing_ = false;
+  bool handle_closed_ = false;
+  bool finished_ = false;
+  bool refused_ = false;
+  // Persistent model: the mechanism has been asked to watch.
+  bool watched_ = false;
+  bool paused_ = false;
+  // Accepting waits for descriptors to come back.
+  bool resting_ = false;
+  // The next indication belongs to a thread that has been told so.
+  bool handed_over_ = false;
+  CloseMode close_mode_ = CloseMode::kGraceful;
+  Reports reports_;
+  // The mechanism has the first of the queue; of sends, so many buffers.
+  bool receive_submitted_ = false;
+  // The last submission ended with "would block".
+  bool receive_would_block_ = false;
+  // The mechanism is out of buffers: one is filled by a call when there is
+  // something, and then it is asked again.
+  bool receive_by_call_ = false;
+  bool send_submitted_ = false;
+  bool cancel_receive_ = false;
+  bool cancel_send_ = false;
+  std::uint32_t buffers_submitted_ = 0;
+  // What the loop was asked to watch.
+  Watch settled_;
+
+  OperationQueue receives_;
+  OperationQueue sends_;
+  OperationQueue ended_;
+  // Of `ended_`, those that are being indicated.
+  OperationQueue telling_;
+  // Why every further transfer fails.
+  absl::Status failure_;
+  Receiver receiver_;
+  CloseHandler close_handler_;
+  std::atomic<std::uint64_t> unsent_{0};
+  // With several threads: everything. With one: the life of the handle.
+  absl::Mutex mu_;
+};
+
+}  // namespace weir::internal
+
+#endif  // WEIR_CORE_ENDPOINT_H_

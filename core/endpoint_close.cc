@@ -1,0 +1,150 @@
+// The end of an endpoint: what is pending ends, the handle is closed, and the
+// close is told, last (C01).
+
+#include <optional>
+#include <utility>
+
+#include "core/endpoint.h"
+#include "platform/error.h"
+#include "platform/socket_io.h"
+#include "platform/socket_options.h"
+#include "platform/sockets.h"
+
+namespace weir::internal {
+
+absl::Status Endpoint::Close(CloseHandler handler, CloseMode mode) {
+  if (closed_.exchange(true, std::memory_order_seq_cst)) {
+    return absl::FailedPreconditionError("close: the socket is closed");
+  }
+  Guard guard(*this);
+  if (guard) {
+    if (finished_) {
+      return absl::FailedPreconditionError("close: the socket is closed");
+    }
+    ApplyClose(std::move(handler), mode);
+  } else if (!loop_->Enqueue([keep = shared_from_this(), mode,
+                              given = std::move(handler)]() mutable {
+               keep->ApplyClose(std::move(given), mode);
+             })) {
+    return absl::FailedPreconditionError("close: the event loop is destroyed");
+  }
+  return absl::OkStatus();
+}
+
+void Endpoint::ApplyClose(CloseHandler handler, CloseMode mode) {
+  closing_ = true;
+  close_mode_ = mode;
+  close_handler_ = std::move(handler);
+  Schedule();
+}
+
+void Endpoint::Refuse(absl::Status status) {
+  Lock();
+  if (failure_.ok()) failure_ = std::move(status);
+  readable_ = writable_ = true;
+  refused_ = true;
+  Unlock();
+}
+
+// Before the pending operations are indicated: their handlers find the socket
+// closed.
+void Endpoint::CloseHandle() {
+  if (handle_closed_) return;
+  {
+    LoopCore::Scope scope(*loop_);
+    loop_->Unwatch(*this);
+  }
+  DropChunks();
+  // With several threads it is held already.
+  std::optional<absl::MutexLock> lock;
+  if (!loop_->several_threads()) lock.emplace(&mu_);
+  handle_closed_ = true;
+  if (type_ == SocketType::kStream && role() == SocketRole::kConnected) {
+    if (close_mode_ == CloseMode::kAbortive) {
+      (void)platform::SetOption(socket(), SocketOption::kLinger, 0);
+    } else if (!end_seen_) {
+      // Closed with received data unread, a TCP connection is reset, and what
+      // was sent is lost on the way (tcp_close() in Linux; RFC 1122, 4.2.2.13).
+      // Some may have come since the last wait.
+      (void)platform::Shutdown(socket(), ShutdownDirection::kSend);
+      platform::DiscardArrived(socket());
+    }
+  }
+  (void)platform::Close(socket());
+}
+
+bool Endpoint::Finished() const {
+  return closing_ && handle_closed_ && !receive_submitted_ &&
+         !send_submitted_ && ended_.empty() && receives_.empty() &&
+         sends_.empty() && receiver_.index() == 0 && !finished_ &&
+         entering_.load(std::memory_order_seq_cst) == 0;
+}
+
+int Endpoint::Finish() {
+  finished_ = true;
+  closed_.store(true, std::memory_order_release);
+  CloseHandler last = std::exchange(close_handler_, nullptr);
+  int told = 0;
+  if (last) {
+    Unlock();
+    last();
+    last = nullptr;
+    Lock();
+    told = 1;
+  }
+  LoopCore::Scope scope(*loop_);
+  loop_->Forget(*this);
+  return told;
+}
+
+// Nothing can be started any more: the loop is stopped. A handler can still
+// close, to be told when it is over.
+int Endpoint::ShutDown(Reports reported) {
+  Lock();
+  closing_ = true;
+  // The threads that were to indicate something have left.
+  handed_over_ = false;
+  if (receive_submitted_ && !reported.received.has_value()) {
+    reported.received = -platform::kCancelledCode;
+  }
+  if (send_submitted_ && !reported.sent.has_value()) {
+    reported.sent = -platform::kCancelledCode;
+  }
+  Unlock();
+  int told = Run(reported);
+  while (!finished_) told += Run(Reports());
+  return told;
+}
+
+absl::Status Endpoint::Detach() {
+  if (absl::Status status = CheckUsable("detach"); !status.ok()) return status;
+  Guard guard(*this);
+  if (!guard) {
+    return absl::FailedPreconditionError(
+        "detach: the event loop belongs to another thread");
+  }
+  if (broken_.load(std::memory_order_acquire)) {
+    return absl::FailedPreconditionError(
+        "detach: a send or a connect has failed or was cancelled before; only "
+        "closing is left");
+  }
+  if (!receives_.empty() || !sends_.empty() || !ended_.empty() ||
+      !telling_.empty() || receiver_.index() != 0) {
+    return absl::FailedPreconditionError("detach: operations are pending");
+  }
+  closed_.store(true, std::memory_order_release);
+  closing_ = true;
+  {
+    LoopCore::Scope scope(*loop_);
+    loop_->Unwatch(*this);
+  }
+  {
+    std::optional<absl::MutexLock> lock;
+    if (!loop_->several_threads()) lock.emplace(&mu_);
+    handle_closed_ = true;
+  }
+  Schedule();
+  return absl::OkStatus();
+}
+
+}  // namespace weir::internal

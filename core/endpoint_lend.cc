@@ -1,0 +1,157 @@
+// Receiving and accepting without being asked each time: the receiver of an
+// endpoint is called with what there is (O12, R21).
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "core/endpoint.h"
+#include "platform/datagram_io.h"
+#include "platform/error.h"
+#include "platform/socket_io.h"
+
+namespace weir::internal {
+namespace {
+
+// How long an accepting rests that found no descriptors left.
+constexpr absl::Duration kRest = absl::Milliseconds(100);
+// How many connections one round takes.
+constexpr int kMostAccepts = 16;
+// How many datagrams one call takes.
+constexpr std::size_t kMostDatagrams = 16;
+
+}  // namespace
+
+int Endpoint::Lend() {
+  if (receiver_.index() == 0) return 0;
+  if (closing_ || refused_) {
+    if (receive_submitted_) return 0;
+    return EndReceiver(closing_ ? ClosedStatus() : failure_);
+  }
+  if (!ReceiverWaits()) return 0;
+  if (auto* stream = std::get_if<ReceiveHandler>(&receiver_)) {
+    if (Submits()) return LendChunks(*stream);
+    return readable_ ? LendReceived(*stream) : 0;
+  }
+  if (!readable_) return 0;
+  if (auto* accepted = std::get_if<AcceptHandler>(&receiver_)) {
+    return LendAccepted(*accepted);
+  }
+  return LendDatagrams(std::get<DatagramsHandler>(receiver_));
+}
+
+int Endpoint::LendReceived(ReceiveHandler& handler) {
+  if (end_seen_) return EndReceiver(EndOfStream());
+  const std::span<std::byte> buffer = loop_->LentBuffer();
+  const platform::IoOutcome outcome = platform::Receive(socket(), buffer);
+  if (outcome.would_block) {
+    NotReadable();
+    return 0;
+  }
+  if (outcome.error != 0) return EndReceiver(ReceiveFailed(outcome.error));
+  NoteReceived(outcome, buffer.size());
+  if (outcome.bytes == 0) return EndReceiver(EndOfStream());
+  Unlock();
+  handler(Received{.data = buffer.first(outcome.bytes), .status = {}});
+  Lock();
+  return 1;
+}
+
+int Endpoint::LendAccepted(AcceptHandler& handler) {
+  int told = 0;
+  // Connections that come when the loop is stopped go on waiting.
+  while (told < kMostAccepts && !paused_ && !closing_ &&
+         loop_->CheckNotStopped("accept").ok()) {
+    platform::AcceptOutcome outcome = platform::Accept(socket());
+    if (outcome.would_block) {
+      NotReadable();
+      return told;
+    }
+    absl::StatusOr<AcceptedStream> accepted;
+    if (outcome.ok()) {
+      accepted = MakeAccepted(outcome.socket, outcome.peer, loop_);
+      if (!accepted.ok() && loop_->stopped()) return told;
+    } else {
+      accepted = platform::SystemError(outcome.error, "accept");
+      if (absl::IsResourceExhausted(accepted.status())) Rest();
+    }
+    Unlock();
+    handler(std::move(accepted));
+    Lock();
+    ++told;
+    if (resting_) break;
+  }
+  return told;
+}
+
+// The connection goes on waiting, and so does the listener, for a while.
+void Endpoint::Rest() {
+  resting_ = true;
+  OperationRecord* pause = NewOperation(OperationRecord::Kind::kPause);
+  pause->keep = shared_from_this();
+  pause->phase = OperationRecord::Phase::kQueued;
+  LoopCore::Scope scope(*loop_);
+  loop_->InsertOperation(*pause, kRest);
+}
+
+int Endpoint::LendDatagrams(DatagramsHandler& handler) {
+  std::array<platform::ReceivedDatagram, kMostDatagrams> batch;
+  const std::span<std::byte> buffer = loop_->LentDatagramBuffer();
+  const std::size_t room = buffer.size() / batch.size();
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    batch[i].buffer = buffer.subspan(i * room, room);
+  }
+  const platform::BatchOutcome outcome =
+      platform::ReceiveDatagrams(socket(), batch);
+  if (outcome.would_block) {
+    NotReadable();
+    return 0;
+  }
+  std::array<ReceivedDatagram, kMostDatagrams> received;
+  for (std::size_t i = 0; i < outcome.count; ++i) {
+    const platform::ReceivedDatagram& from = batch[i];
+    received[i] = ReceivedDatagram{
+        .data = from.buffer.first(from.bytes),
+        .truncated = from.truncated,
+        .source = from.source,
+        .destination = from.destination.has_value()
+                           ? std::optional(from.destination->address)
+                           : std::nullopt,
+        .interface_index =
+            from.destination.has_value() ? from.destination->interface_index
+                                         : 0,
+        .ecn = from.ecn,
+        .segment_bytes = from.segment_size};
+  }
+  absl::Status status;
+  if (outcome.error != 0) {
+    status = platform::SystemError(outcome.error, "receive");
+  }
+  Unlock();
+  handler(ReceivedDatagrams{
+      .datagrams = std::span(received).first(outcome.count),
+      .status = std::move(status)});
+  Lock();
+  return 1;
+}
+
+// The last indication.
+int Endpoint::EndReceiver(absl::Status status) {
+  Receiver last = std::exchange(receiver_, std::monostate());
+  receives_by_itself_.store(false);
+  Unlock();
+  if (auto* stream = std::get_if<ReceiveHandler>(&last)) {
+    (*stream)(Received{.data = {}, .status = std::move(status)});
+  } else if (auto* accepted = std::get_if<AcceptHandler>(&last)) {
+    (*accepted)(std::move(status));
+  } else {
+    std::get<DatagramsHandler>(last)(
+        ReceivedDatagrams{.datagrams = {}, .status = std::move(status)});
+  }
+  last = std::monostate();
+  Lock();
+  return 1;
+}
+
+}  // namespace weir::internal

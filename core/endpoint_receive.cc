@@ -1,0 +1,163 @@
+// Receiving for an endpoint, with non-blocking calls while it is thought to be
+// readable; and what is done with reports before anything else.
+
+#include <utility>
+
+#include "core/endpoint.h"
+#include "platform/address_changes.h"
+#include "platform/error.h"
+#include "platform/socket_io.h"
+#include "weir/status.h"
+
+namespace weir::internal {
+namespace {
+
+using Kind = OperationRecord::Kind;
+
+bool HasReports(Condition reports, Condition direction) {
+  return Has(reports, direction | Condition::kClosed | Condition::kError);
+}
+
+}  // namespace
+
+void Endpoint::Progress() {
+  const Condition reports =
+      std::exchange(reports_.conditions, Condition::kNone);
+  if (HasReports(reports, Condition::kReadable | Condition::kPeerClosed)) {
+    readable_ = true;
+  }
+  if (HasReports(reports, Condition::kWritable)) writable_ = true;
+  if (Has(reports, Condition::kPeerClosed | Condition::kClosed |
+                       Condition::kError)) {
+    hangup_reported_ = true;
+  }
+  TakeReports();
+  if (closing_ || refused_) {
+    const absl::Status why = closing_ ? ClosedStatus() : failure_;
+    Abort(receives_, receive_submitted_, why);
+    Abort(sends_, send_submitted_, why);
+    CancelSubmissions();
+    if (closing_) CloseHandle();
+    return;
+  }
+  CancelSubmissions();
+  ProgressSends();
+  ProgressReceives();
+}
+
+void Endpoint::ProgressReceives() {
+  while (OperationRecord* record = receives_.front()) {
+    if (Submits() && !end_seen_) {
+      if (!receive_submitted_) SubmitReceive(record);
+      return;
+    }
+    if (!readable_ && !end_seen_) return;
+    switch (record->kind) {
+      case Kind::kAccept:
+        AcceptInto(record);
+        break;
+      case Kind::kAddressChange:
+        NoteAddressChange(record);
+        break;
+      default:
+        ReceiveInto(record);
+        break;
+    }
+  }
+}
+
+void Endpoint::ReceiveInto(OperationRecord* record) {
+  platform::ReceiveFromOutcome outcome;
+  std::size_t room = 0;
+  absl::Status status;
+  if (end_seen_) {
+    status = EndOfStream();
+  } else if (record->kind == Kind::kReceiveFrom) {
+    outcome = platform::ReceiveFrom(socket(), record->buffers[0],
+                                    &record->address);
+    record->truncated = outcome.truncated;
+  } else {
+    for (const auto& buffer : record->buffers) room += buffer.size();
+    static_cast<platform::IoOutcome&>(outcome) =
+        record->buffers.size() == 1
+            ? platform::Receive(socket(), record->buffers[0])
+            : platform::ReceiveVector(socket(), record->buffers);
+  }
+  if (outcome.would_block) {
+    NotReadable();
+    return;
+  }
+  if (outcome.error != 0) status = ReceiveFailed(outcome.error);
+  NoteReceived(outcome, room);
+  if (end_seen_ && status.ok() && outcome.bytes == 0) status = EndOfStream();
+  receives_.Pop();
+  record->result.bytes = outcome.bytes;
+  End(record, std::move(status));
+}
+
+// What a receive that was not refused says of the next one.
+void Endpoint::NoteReceived(const platform::IoOutcome& outcome,
+                            std::size_t room) {
+  if (type_ != SocketType::kStream || outcome.error != 0) return;
+  if (outcome.bytes == 0 && room > 0) {
+    end_seen_ = true;
+  } else if (outcome.bytes < room && !hangup_reported_) {
+    // Drained; what comes later is reported. An end that was reported together
+    // with the data is not reported again.
+    readable_ = false;
+  }
+}
+
+void Endpoint::NotReadable() {
+  readable_ = false;
+  hangup_reported_ = false;
+}
+
+// What a receive of 0 bytes means. The system tells a reset once, and a send may
+// have met it (sk_err in Linux): what was received is then not all there was.
+absl::Status Endpoint::EndOfStream() const {
+  const ErrorCause cause = CauseOf(failure_);
+  const bool of_sending = cause == ErrorCause::kNone ||
+                          cause == ErrorCause::kUnknown ||
+                          cause == ErrorCause::kBrokenPipe;
+  return of_sending ? absl::OkStatus() : failure_;
+}
+
+// A stream that has failed stays so; a datagram socket goes on.
+absl::Status Endpoint::ReceiveFailed(int error) {
+  absl::Status status = platform::SystemError(error, "receive");
+  if (type_ == SocketType::kStream) {
+    end_seen_ = true;
+    if (failure_.ok()) failure_ = status;
+  }
+  return status;
+}
+
+void Endpoint::AcceptInto(OperationRecord* record) {
+  platform::AcceptOutcome outcome = platform::Accept(socket());
+  if (outcome.would_block) {
+    NotReadable();
+    return;
+  }
+  receives_.Pop();
+  absl::Status status;
+  if (outcome.ok()) {
+    record->accepted = outcome.socket;
+    record->address = outcome.peer;
+  } else {
+    status = platform::SystemError(outcome.error, "accept");
+  }
+  End(record, std::move(status));
+}
+
+void Endpoint::NoteAddressChange(OperationRecord* record) {
+  const absl::StatusOr<bool> changed =
+      platform::AddressChanges::TakeChangedFrom(socket());
+  // All that was told has been read.
+  NotReadable();
+  if (changed.ok() && !*changed) return;
+  receives_.Pop();
+  End(record, changed.status());
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,269 @@
+// Sending for an endpoint, with non-blocking calls while it is thought to be
+// writable.
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "core/endpoint.h"
+#include "platform/datagram_io.h"
+#include "platform/error.h"
+#include "platform/socket_io.h"
+#include "platform/sockets.h"
+#include "weir/status.h"
+
+namespace weir::internal {
+namespace {
+
+using Kind = OperationRecord::Kind;
+
+// What one run sends from files before the others have their turn.
+constexpr std::uint64_t kMostFileBytes = 1 << 20;
+// A copy of at least this size is avoided if the socket takes it at once.
+constexpr std::size_t kWorthACall = 4096;
+
+}  // namespace
+
+void Endpoint::ProgressSends() {
+  while (OperationRecord* record = sends_.front()) {
+    if (send_submitted_) return;
+    switch (record->kind) {
+      case Kind::kFlush:
+        sends_.Pop();
+        End(record, failure_);
+        continue;
+      case Kind::kDisconnect: {
+        sends_.Pop();
+        absl::Status status = failure_;
+        if (status.ok()) {
+          status = platform::Shutdown(socket(), ShutdownDirection::kSend);
+        }
+        End(record, std::move(status));
+        continue;
+      }
+      default:
+        break;
+    }
+    if (!writable_) return;
+    switch (record->kind) {
+      case Kind::kConnect:
+        if (Submits()) {
+          SubmitConnect(record);
+        } else {
+          ProgressConnect(record);
+        }
+        break;
+      case Kind::kSendFile:
+        if (!SendFromFile(record)) return;
+        break;
+      default:
+        if (type_ == SocketType::kDatagram) {
+          SendDatagrams();
+        } else {
+          SendGathered();
+        }
+        break;
+    }
+  }
+}
+
+void Endpoint::ProgressConnect(OperationRecord* record) {
+  absl::Status status;
+  if (!connecting_) {
+    const auto result = platform::Connect(socket(), record->address);
+    if (result.ok() && *result == platform::ConnectResult::kInProgress) {
+      connecting_ = true;
+      writable_ = false;
+      return;
+    }
+    status = result.status();
+  } else {
+    status = platform::TakeError(socket(), "connect",
+                                 record->address.ToString());
+    // Made, and reset before anybody looked: the first transfer tells.
+    const ErrorCause cause = CauseOf(status);
+    if (cause == ErrorCause::kConnectionReset ||
+        cause == ErrorCause::kBrokenPipe) {
+      failure_ = std::exchange(status, absl::OkStatus());
+    }
+  }
+  connecting_ = false;
+  if (status.ok()) {
+    role_.store(SocketRole::kConnected, std::memory_order_release);
+  } else {
+    role_.store(SocketRole::kUnconnected, std::memory_order_release);
+    broken_.store(true, std::memory_order_release);
+  }
+  sends_.Pop();
+  End(record, std::move(status));
+}
+
+// All that waits, up to the next operation of another kind, in one call.
+void Endpoint::SendGathered() {
+  if (!failure_.ok()) {
+    EndSends(failure_);
+    return;
+  }
+  std::size_t offered = 0;
+  if (Submits()) {
+    std::array<std::span<std::byte>, platform::kMaxVectorBuffers> buffers;
+    const std::size_t count = Gather(buffers, &offered);
+    if (offered > 0) {
+      SubmitSends(std::span(buffers).first(count));
+    } else {
+      NoteSent(0, count);
+    }
+    return;
+  }
+  std::array<ConstBuffer, platform::kMaxVectorBuffers> buffers;
+  const std::size_t count = Gather(buffers, &offered);
+  platform::IoOutcome outcome;
+  if (offered > 0) {
+    outcome = count == 1 ? platform::Send(socket(), buffers[0])
+                         : platform::SendVector(
+                               socket(), std::span(buffers).first(count));
+  }
+  if (outcome.would_block || (outcome.ok() && outcome.bytes < offered)) {
+    writable_ = false;
+  }
+  if (outcome.error != 0) {
+    failure_ = platform::SystemError(outcome.error, "send");
+    EndSends(failure_);
+  } else if (!outcome.would_block) {
+    NoteSent(outcome.bytes, count);
+  }
+}
+
+void Endpoint::NoteSent(std::size_t bytes, std::size_t count) {
+  while (OperationRecord* record = sends_.front()) {
+    if (record->kind != Kind::kSend && record->kind != Kind::kSendCopy) return;
+    while (record->next_buffer < record->buffers.size()) {
+      // A buffer that was not offered is not sent, empty or not.
+      if (count == 0) return;
+      std::span<std::byte>& buffer = record->buffers[record->next_buffer];
+      const std::size_t sent = std::min(bytes, buffer.size());
+      bytes -= sent;
+      record->result.bytes += sent;
+      unsent_.fetch_sub(sent, std::memory_order_relaxed);
+      if (sent < buffer.size()) {
+        buffer = buffer.subspan(sent);
+        return;
+      }
+      --count;
+      ++record->next_buffer;
+    }
+    sends_.Pop();
+    End(record, absl::OkStatus());
+    if (count == 0) return;
+  }
+}
+
+// The stream has failed: nothing more goes out.
+void Endpoint::EndSends(const absl::Status& status) {
+  EndAll(sends_, status);
+}
+
+// What waits, as much as one call takes. One that is refused ends alone: where
+// it is not the first, the next round begins with it.
+void Endpoint::SendDatagrams() {
+  std::array<platform::OutgoingDatagram, platform::kMaxDatagramBatch> batch;
+  std::array<ConstBuffer, platform::kMaxBatchBuffers> buffers;
+  std::size_t count = 0;
+  std::size_t used = 0;
+  for (const OperationRecord* at = sends_.front();
+       at != nullptr && count < batch.size() &&
+       (at->kind == Kind::kSendTo || at->kind == Kind::kSendCopy) &&
+       at->buffers.size() <= buffers.size() - used;
+       at = at->next) {
+    const std::span parts = std::span(buffers).subspan(used, at->buffers.size());
+    std::copy(at->buffers.begin(), at->buffers.end(), parts.begin());
+    used += parts.size();
+    const bool to_peer = at->address.family() == AddressFamily::kUnspecified;
+    batch[count++] = {.data = parts,
+                      .destination = to_peer ? nullptr : &at->address};
+  }
+  const platform::BatchOutcome outcome =
+      platform::SendDatagrams(socket(), std::span(batch).first(count));
+  if (outcome.would_block) {
+    writable_ = false;
+    return;
+  }
+  if (outcome.error != 0) {
+    OperationRecord* record = sends_.Pop();
+    const bool to_peer = batch[0].destination == nullptr;
+    End(record, platform::SystemError(
+                    outcome.error, "send",
+                    to_peer ? "" : record->address.ToString()));
+    return;
+  }
+  for (std::size_t i = 0; i < outcome.count; ++i) {
+    OperationRecord* record = sends_.Pop();
+    record->result.bytes = record->size;
+    unsent_.fetch_sub(record->size, std::memory_order_relaxed);
+    End(record, absl::OkStatus());
+  }
+}
+
+// False: others have waited long enough.
+bool Endpoint::SendFromFile(OperationRecord* record) {
+  std::uint64_t budget = kMostFileBytes;
+  absl::Status status = failure_;
+  while (status.ok() && record->result.bytes < record->size) {
+    if (budget == 0) {
+      again_ = true;
+      return false;
+    }
+    const std::uint64_t most =
+        std::min(budget, record->size - record->result.bytes);
+    const platform::IoOutcome outcome =
+        platform::SendFile(socket(), record->file,
+                           record->offset + record->result.bytes, most);
+    if (outcome.would_block) {
+      writable_ = false;
+      return true;
+    }
+    if (outcome.error != 0) {
+      status = failure_ = platform::SystemError(outcome.error, "send file");
+      break;
+    }
+    if (outcome.bytes == 0) break;
+    record->result.bytes += outcome.bytes;
+    budget -= outcome.bytes;
+  }
+  sends_.Pop();
+  End(record, std::move(status));
+  return true;
+}
+
+void Endpoint::AppendCopy(ConstBuffer data, const SocketAddress& destination) {
+  if (type_ == SocketType::kStream) {
+    if (sends_.empty() && writable_ && failure_.ok() &&
+        data.size() >= kWorthACall) {
+      const platform::IoOutcome outcome = platform::Send(socket(), data);
+      if (outcome.ok()) data = data.subspan(outcome.bytes);
+      if (outcome.would_block || (outcome.ok() && !data.empty())) {
+        writable_ = false;
+      }
+      if (outcome.error != 0) {
+        failure_ = platform::SystemError(outcome.error, "send");
+        return;
+      }
+    }
+    if (data.empty()) return;
+    OperationRecord* last = sends_.back();
+    // What the mechanism has may not grow under its hands.
+    if (last != nullptr && last->kind == Kind::kSendCopy &&
+        !last->submitted && last->AppendCopy(data)) {
+      unsent_.fetch_add(data.size(), std::memory_order_relaxed);
+      return;
+    }
+  }
+  OperationRecord* record = NewOperation(Kind::kSendCopy);
+  record->SetCopy(data, loop_->TakeBlock(data.size()));
+  record->address = destination;
+  record->phase = OperationRecord::Phase::kQueued;
+  Admit(record, absl::InfiniteDuration());
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,272 @@
+// What an endpoint hands over to a proactor: one transfer in each direction at a
+// time, which keeps their order (O06).
+
+#include <memory>
+#include <utility>
+
+#include "core/endpoint.h"
+#include "platform/error.h"
+#include "platform/sockets.h"
+#include "weir/status.h"
+
+namespace weir::internal {
+namespace {
+
+using Kind = OperationRecord::Kind;
+
+ErrorCause CauseOfResult(std::int64_t result) {
+  return result >= 0 ? ErrorCause::kNone
+                     : platform::CauseOfSystemCode(static_cast<int>(-result));
+}
+
+}  // namespace
+
+Endpoint::Submissions& Endpoint::OwnSubmissions() {
+  if (submissions == nullptr) {
+    auto made = std::make_unique<Submissions>();
+    made->receive.socket = made->send.socket = this;
+    LoopCore::Scope scope(*loop_);
+    submissions = std::move(made);
+  }
+  return *submissions;
+}
+
+// A refusal is for want of room: it is tried again in the next turn.
+bool Endpoint::Submit(Submission& submission,
+                      std::span<const std::span<std::byte>> buffers) {
+  LoopCore::Scope scope(*loop_);
+  if (loop_->StartSubmission(submission, buffers).ok()) return true;
+  loop_->Schedule(*this, /*later=*/true);
+  return false;
+}
+
+void Endpoint::SubmitReceive(OperationRecord* record) {
+  Submission& submission = OwnSubmissions().receive;
+  const bool accepts = record->kind == Kind::kAccept;
+  // The kernel was asked not to wait (the socket is non-blocking), and it does
+  // not: readiness says when to try again.
+  if (receive_would_block_ && !readable_) return;
+  submission.kind =
+      accepts ? Submission::Kind::kAccept : Submission::Kind::kReceive;
+  submission.address = accepts ? &record->address : nullptr;
+  receive_submitted_ = record->submitted =
+      Submit(submission, std::span(record->buffers));
+}
+
+void Endpoint::SubmitConnect(OperationRecord* record) {
+  Submission& submission = OwnSubmissions().send;
+  submission.kind = Submission::Kind::kConnect;
+  submission.address = &record->address;
+  send_submitted_ = record->submitted = Submit(submission, {});
+}
+
+void Endpoint::SubmitSends(std::span<const std::span<std::byte>> buffers) {
+  Submission& submission = OwnSubmissions().send;
+  submission.kind = Submission::Kind::kSend;
+  submission.address = nullptr;
+  send_submitted_ = Submit(submission, buffers);
+  if (!send_submitted_) return;
+  buffers_submitted_ = static_cast<std::uint32_t>(buffers.size());
+  std::size_t count = 0;
+  for (OperationRecord* at = sends_.front();
+       at != nullptr && count < buffers.size(); at = at->next) {
+    at->submitted = true;
+    count += at->buffers.size() - at->next_buffer;
+  }
+}
+
+// A reset that a send has met is the receive's as well: the system tells it once.
+void Endpoint::TakeReports() {
+  const auto received = std::exchange(reports_.received, std::nullopt);
+  const auto sent = std::exchange(reports_.sent, std::nullopt);
+  if (sent.has_value()) NoteSendFailure(*sent);
+  if (received.has_value()) FinishReceive(*received);
+  if (sent.has_value()) FinishSend(*sent);
+}
+
+void Endpoint::NoteSendFailure(std::int64_t result) {
+  const ErrorCause cause = CauseOfResult(result);
+  if (result < 0 && sends_.front()->kind != Kind::kConnect &&
+      cause != ErrorCause::kWouldBlock && cause != ErrorCause::kCancelled) {
+    failure_ = platform::SystemError(static_cast<int>(-result), "send");
+  }
+}
+
+// --- receiving into the mechanism's buffers
+
+void Endpoint::SubmitReceiveMany() {
+  Submission& submission = OwnSubmissions().receive;
+  submission.kind = Submission::Kind::kReceiveMany;
+  submission.address = nullptr;
+  LoopCore::Scope scope(*loop_);
+  const absl::Status status = loop_->StartSubmission(submission, {});
+  if (status.ok()) {
+    receive_submitted_ = true;
+  } else if (absl::IsUnavailable(status)) {
+    loop_->Schedule(*this, /*later=*/true);
+  } else {
+    receive_by_call_ = true;
+  }
+}
+
+int Endpoint::LendChunks(ReceiveHandler& handler) {
+  int told = 0;
+  constexpr int kMost = 16;
+  while (told < kMost && !paused_ && !closing_ && LendChunk(handler)) ++told;
+  if (told > 0 || paused_ || closing_ || receive_submitted_) return told;
+  if (end_seen_) return EndReceiver(EndOfStream());
+  if (receive_by_call_) {
+    if (!readable_) return 0;
+    receive_by_call_ = false;
+    return LendReceived(handler);
+  }
+  SubmitReceiveMany();
+  return 0;
+}
+
+bool Endpoint::LendChunk(ReceiveHandler& handler) {
+  if (submissions == nullptr) return false;
+  std::optional<ReceivedChunk> chunk;
+  {
+    LoopCore::Scope scope(*loop_);
+    chunk = loop_->NextChunk(submissions->receive);
+  }
+  if (!chunk.has_value()) return false;
+  Unlock();
+  handler(Received{.data = chunk->data, .status = {}});
+  Lock();
+  LoopCore::Scope scope(*loop_);
+  loop_->ReturnChunk(chunk->id);
+  return true;
+}
+
+void Endpoint::DropChunks() {
+  if (submissions == nullptr) return;
+  LoopCore::Scope scope(*loop_);
+  while (auto chunk = loop_->NextChunk(submissions->receive)) {
+    loop_->ReturnChunk(chunk->id);
+  }
+}
+
+void Endpoint::FinishReceiveMany(std::int64_t result) {
+  if (closing_) DropChunks();
+  switch (CauseOfResult(result)) {
+    case ErrorCause::kNone:
+      if (result == 0) end_seen_ = true;
+      break;
+    case ErrorCause::kCancelled:
+      break;
+    case ErrorCause::kNoBuffers:
+    case ErrorCause::kWouldBlock:
+    case ErrorCause::kInvalidArgument:
+      receive_by_call_ = true;
+      readable_ = false;
+      break;
+    default:
+      (void)ReceiveFailed(static_cast<int>(-result));
+      break;
+  }
+}
+
+void Endpoint::FinishReceive(std::int64_t result) {
+  receive_submitted_ = false;
+  cancel_receive_ = false;
+  if (submissions->receive.kind == Submission::Kind::kReceiveMany) {
+    FinishReceiveMany(result);
+    return;
+  }
+  OperationRecord* record = receives_.front();
+  record->submitted = false;
+  const ErrorCause cause = CauseOfResult(result);
+  receive_would_block_ = cause == ErrorCause::kWouldBlock;
+  if (receive_would_block_) {
+    readable_ = false;
+  } else if (cause != ErrorCause::kCancelled) {
+    receives_.Pop();
+    absl::Status status;
+    if (record->kind == Kind::kAccept) {
+      if (result >= 0) {
+        record->accepted = static_cast<NativeSocket>(result);
+      } else {
+        status = platform::SystemError(static_cast<int>(-result), "accept");
+      }
+    } else if (result < 0) {
+      status = ReceiveFailed(static_cast<int>(-result));
+    } else {
+      record->result.bytes = static_cast<std::size_t>(result);
+      if (result == 0) {
+        end_seen_ = true;
+        status = EndOfStream();
+      }
+    }
+    End(record, std::move(status));
+  }
+  Sweep(receives_);
+}
+
+void Endpoint::FinishSend(std::int64_t result) {
+  send_submitted_ = false;
+  cancel_send_ = false;
+  for (OperationRecord* at = sends_.front(); at != nullptr && at->submitted;
+       at = at->next) {
+    at->submitted = false;
+  }
+  OperationRecord* record = sends_.front();
+  const ErrorCause cause = CauseOfResult(result);
+  if (cause == ErrorCause::kWouldBlock) {
+    writable_ = false;
+  } else if (cause == ErrorCause::kCancelled) {
+    // By us, or because the thread that submitted it has ended.
+  } else if (record->kind == Kind::kConnect) {
+    sends_.Pop();
+    absl::Status status;
+    if (result < 0) {
+      status = platform::SystemError(static_cast<int>(-result), "connect",
+                                     record->address.ToString());
+      broken_.store(true, std::memory_order_release);
+    }
+    role_.store(result < 0 ? SocketRole::kUnconnected : SocketRole::kConnected,
+                std::memory_order_release);
+    End(record, std::move(status));
+  } else if (result < 0) {
+    EndSends(failure_);
+  } else {
+    NoteSent(static_cast<std::size_t>(result), buffers_submitted_);
+  }
+  Sweep(sends_);
+}
+
+void Endpoint::CancelSubmissions() {
+  const bool receive = std::exchange(cancel_receive_, false);
+  const bool send = std::exchange(cancel_send_, false);
+  if (!(receive && receive_submitted_) && !(send && send_submitted_)) return;
+  LoopCore::Scope scope(*loop_);
+  if (receive && receive_submitted_) {
+    loop_->CancelSubmission(submissions->receive);
+  }
+  if (send && send_submitted_) loop_->CancelSubmission(submissions->send);
+}
+
+void Endpoint::Abort(OperationQueue& queue, bool submitted,
+                     const absl::Status& why) {
+  if (!submitted) {
+    EndAll(queue, why);
+    return;
+  }
+  for (OperationRecord* at = queue.front(); at != nullptr; at = at->next) {
+    if (at->result.status.ok()) at->result.status = why;
+  }
+  (&queue == &receives_ ? cancel_receive_ : cancel_send_) = true;
+}
+
+void Endpoint::Sweep(OperationQueue& queue) {
+  for (;;) {
+    OperationRecord* at = queue.front();
+    while (at != nullptr && at->result.status.ok()) at = at->next;
+    if (at == nullptr) return;
+    absl::Status why = at->result.status;
+    (void)ApplyCancel(*at, std::move(why));
+  }
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,304 @@
+// What a loop does for its endpoints: it runs them, watches for them, keeps
+// their deadlines and lends them memory.
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "core/endpoint.h"
+#include "core/loop_core.h"
+#include "platform/clock.h"
+
+namespace weir::internal {
+namespace {
+
+// How often an endpoint runs in one turn, so that endpoints that keep each other
+// busy do not keep the turn from ending.
+constexpr int kMostRuns = 4;
+
+constexpr std::size_t kLentBytes = 64 * 1024;
+constexpr std::size_t kLentDatagramBytes = 16 * 64 * 1024;
+constexpr std::size_t kMostBlocks = 1024;
+
+std::optional<std::int64_t> TakeResult(Submission& submission) {
+  if (!std::exchange(submission.reported, false)) return std::nullopt;
+  return submission.result;
+}
+
+bool InFlight(const Endpoint& endpoint) {
+  return endpoint.submissions != nullptr &&
+         (endpoint.submissions->receive.in_flight ||
+          endpoint.submissions->send.in_flight);
+}
+
+}  // namespace
+
+absl::Status LoopCore::Adopt(const std::shared_ptr<Endpoint>& endpoint) {
+  if (absl::Status status = CheckNotStopped("attach"); !status.ok()) {
+    return status;
+  }
+  const auto link = [this, endpoint] {
+    endpoint->owner = endpoint;
+    endpoint->next = endpoints_;
+    if (endpoints_ != nullptr) endpoints_->previous = endpoint.get();
+    endpoints_ = endpoint.get();
+  };
+  Access access(*this);
+  if (access && !ended_) {
+    link();
+  } else if (access || !Enqueue(link)) {
+    return absl::FailedPreconditionError(
+        "attach: the event loop is destroyed");
+  }
+  return absl::OkStatus();
+}
+
+void LoopCore::Schedule(Endpoint& endpoint, bool later) {
+  (later ? later_ : ready_).Push(endpoint);
+}
+
+void LoopCore::SetWatch(Endpoint& endpoint, const weir::Watch& watch) {
+  endpoint.wanted = watch;
+  if (watch != endpoint.armed) MarkDirty(endpoint);
+}
+
+void LoopCore::Unwatch(Endpoint& endpoint) {
+  endpoint.wanted = weir::Watch{};
+  if (ended_) return;
+  const bool watched = endpoint.armed.present || !endpoint.unpinned();
+  Disarm(endpoint);
+  // A request in the kernel keeps the file open: it goes first.
+  if (watched) (void)backend_->Submit();
+}
+
+void LoopCore::Forget(Endpoint& endpoint) {
+  if (endpoint.next != nullptr) endpoint.next->previous = endpoint.previous;
+  (endpoint.previous == nullptr ? endpoints_ : endpoint.previous->next) =
+      endpoint.next;
+  endpoint.next = endpoint.previous = nullptr;
+  ended_endpoints_.push_back(std::move(endpoint.owner));
+}
+
+int LoopCore::RunEndpoint(Endpoint& endpoint) {
+  if (endpoint.last_turn != turn_) {
+    endpoint.last_turn = turn_;
+    endpoint.runs = 0;
+  }
+  if (++endpoint.runs > kMostRuns) {
+    Schedule(endpoint, /*later=*/true);
+    return 0;
+  }
+  Endpoint::Reports reported{.conditions = ReadyList::TakeConditions(endpoint),
+                             .received = std::nullopt,
+                             .sent = std::nullopt};
+  // Reported when it was on the list of later ones, which nobody digests.
+  if (ReadyList::TakeEnded(endpoint) &&
+      rules_.model == ReadinessModel::kSingleShot) {
+    endpoint.armed = endpoint.wanted = weir::Watch{};
+  }
+  if (endpoint.submissions != nullptr) {
+    reported.received = TakeResult(endpoint.submissions->receive);
+    reported.sent = TakeResult(endpoint.submissions->send);
+  }
+  absl::Status refusal = std::move(endpoint.refusal);
+  endpoint.refusal = absl::OkStatus();
+  // Another thread may free what has ended.
+  std::shared_ptr<Endpoint> keep;
+  if (rules_.several_threads) keep = endpoint.shared_from_this();
+  Release();
+  if (!refusal.ok()) endpoint.Refuse(std::move(refusal));
+  const int told = endpoint.Run(reported);
+  keep = nullptr;
+  Acquire();
+  CountCompletions(told);
+  return told;
+}
+
+void LoopCore::ShutDownEndpoint(std::shared_ptr<Endpoint> endpoint) {
+  Endpoint::Reports reported;
+  if (endpoint->submissions != nullptr) {
+    reported.received = TakeResult(endpoint->submissions->receive);
+    reported.sent = TakeResult(endpoint->submissions->send);
+  }
+  Release();
+  const int told = endpoint->ShutDown(reported);
+  Acquire();
+  CountCompletions(told);
+}
+
+absl::Status LoopCore::StartSubmission(
+    Submission& submission, std::span<const std::span<std::byte>> buffers) {
+  unsubmitted_ = true;
+  return backend_->Start(submission, buffers);
+}
+
+void LoopCore::CancelSubmission(Submission& submission) {
+  if (!submission.in_flight) return;
+  unsubmitted_ = true;
+  backend_->Cancel(submission);
+}
+
+// Nobody will wait for the mechanism any more: what it has comes back, because
+// its buffers are about to be given back.
+void LoopCore::EndSubmissions() {
+  if (!capabilities_.submissions) return;
+  for (;;) {
+    bool in_flight = false;
+    for (Endpoint* at = endpoints_; at != nullptr; at = at->next) {
+      if (!InFlight(*at)) continue;
+      in_flight = true;
+      CancelSubmission(at->submissions->receive);
+      CancelSubmission(at->submissions->send);
+    }
+    if (!in_flight) return;
+    constexpr std::int64_t kAskAgainNs = 100'000'000;
+    if (!backend_->Submit().ok() || !backend_->Wait(kAskAgainNs).ok()) return;
+    backend_->Collect(ready_);
+  }
+}
+
+void LoopCore::InsertOperation(OperationRecord& record,
+                               absl::Duration timeout) {
+  if (ended_) return;
+  const std::int64_t now = platform::MonotonicNanoseconds();
+  const std::int64_t delay = absl::ToInt64Nanoseconds(timeout);
+  const std::int64_t deadline = delay > TimerWheel::kNoDeadline - 1 - now
+                                    ? TimerWheel::kNoDeadline - 1
+                                    : now + delay;
+  wheel().Insert(&record, deadline);
+  if (has_leader_ && wheel().NextDeadline() == deadline) WakeIfWaiting();
+}
+
+void LoopCore::CancelOperation(OperationRecord& record) {
+  if (!record.idle()) wheel().Cancel(&record);
+}
+
+// The record is kept while it expires: another thread may be at its end.
+void LoopCore::ExpireOperation(OperationRecord& record) {
+  const std::shared_ptr<Endpoint> endpoint = record.keep;
+  record.Ref();
+  Release();
+  endpoint->Expire(record);
+  endpoint->ReleaseRecord(record);
+  Acquire();
+}
+
+bool LoopCore::PostToFrame(std::uint64_t frame, Message message) {
+  for (Frame* at = frames_; at != nullptr; at = at->next) {
+    if (at->id != frame) continue;
+    at->messages.push_back(std::move(message));
+    work_or_lead_.SignalAll();
+    WakeIfWaiting();
+    return true;
+  }
+  return false;
+}
+
+absl::Status LoopCore::PostTo(std::uint64_t frame, Message message) {
+  if (!message) return absl::InvalidArgumentError("post: the message is empty");
+  if (absl::Status status = CheckNotStopped("post"); !status.ok()) {
+    return status;
+  }
+  const auto left = [] {
+    return absl::FailedPreconditionError(
+        "post: that thread does not run the event loop");
+  };
+  if (!rules_.several_threads) {
+    if (frame == 0 || newest_frame_.load(std::memory_order_acquire) != frame) {
+      return left();
+    }
+    return Post(std::move(message));
+  }
+  Scope scope(*this);
+  return PostToFrame(frame, std::move(message)) ? absl::OkStatus() : left();
+}
+
+bool LoopCore::RunOwnMessage() {
+  Frame& frame = *FrameOfThisThread();
+  if (frame.messages.empty()) return false;
+  Message message = std::move(frame.messages.front());
+  frame.messages.erase(frame.messages.begin());
+  RunMessage(std::move(message));
+  return true;
+}
+
+OperationRecord* LoopCore::TakeOperation() {
+  if (rules_.several_threads) {
+    absl::MutexLock lock(&pool_mu_);
+    return operation_pool_.Take();
+  }
+  return FrameOfThisThread() == nullptr ? nullptr : operation_pool_.Take();
+}
+
+bool LoopCore::GiveOperation(OperationRecord* record) {
+  if (rules_.several_threads) {
+    absl::MutexLock lock(&pool_mu_);
+    return operation_pool_.Give(record);
+  }
+  return FrameOfThisThread() != nullptr && operation_pool_.Give(record);
+}
+
+CopyBlock LoopCore::TakeBlock(std::size_t size) {
+  if (size > CopyBlock::kUsual) return CopyBlock(size);
+  const auto take = [this]() -> CopyBlock {
+    if (blocks_.empty()) return CopyBlock();
+    CopyBlock block = std::move(blocks_.back());
+    blocks_.pop_back();
+    return block;
+  };
+  CopyBlock block;
+  if (rules_.several_threads) {
+    absl::MutexLock lock(&pool_mu_);
+    block = take();
+  } else if (FrameOfThisThread() != nullptr) {
+    block = take();
+  }
+  return block.size() > 0 ? std::move(block) : CopyBlock(CopyBlock::kUsual);
+}
+
+void LoopCore::GiveBlock(CopyBlock block) {
+  if (block.size() != CopyBlock::kUsual) return;
+  if (rules_.several_threads) {
+    absl::MutexLock lock(&pool_mu_);
+    if (blocks_.size() < kMostBlocks) blocks_.push_back(std::move(block));
+  } else if (FrameOfThisThread() != nullptr && blocks_.size() < kMostBlocks) {
+    blocks_.push_back(std::move(block));
+  }
+}
+
+namespace {
+
+std::span<std::byte> Lend(std::unique_ptr<std::byte[]>& buffer,
+                          std::vector<std::unique_ptr<std::byte[]>>& pool,
+                          std::size_t size) {
+  if (buffer == nullptr) {
+    if (pool.empty()) {
+      buffer = std::make_unique_for_overwrite<std::byte[]>(size);
+    } else {
+      buffer = std::move(pool.back());
+      pool.pop_back();
+    }
+  }
+  return std::span(buffer.get(), size);
+}
+
+}  // namespace
+
+std::span<std::byte> LoopCore::LentBuffer() {
+  Frame& frame = *FrameOfThisThread();
+  if (frame.lent != nullptr) return std::span(frame.lent.get(), kLentBytes);
+  const Scope scope(*this);
+  return Lend(frame.lent, lent_buffers_, kLentBytes);
+}
+
+std::span<std::byte> LoopCore::LentDatagramBuffer() {
+  Frame& frame = *FrameOfThisThread();
+  if (frame.lent_for_datagrams != nullptr) {
+    return std::span(frame.lent_for_datagrams.get(), kLentDatagramBytes);
+  }
+  const Scope scope(*this);
+  return Lend(frame.lent_for_datagrams, lent_datagram_buffers_,
+              kLentDatagramBytes);
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,277 @@
+#include "weir/stream.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/attach_socket.h"
+#include "core/endpoint.h"
+#include "core/operation_record.h"
+#include "platform/socket_io.h"
+#include "platform/socket_options.h"
+#include "platform/sockets.h"
+
+namespace weir {
+namespace {
+
+using internal::Endpoint;
+using internal::OperationRecord;
+using internal::SocketAttacher;
+using internal::SocketRole;
+using Kind = OperationRecord::Kind;
+
+absl::Status Empty(const char* operation) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(operation, ": there is no stream"));
+}
+
+// Whether `endpoint` can move data.
+absl::Status CheckConnected(const std::shared_ptr<Endpoint>& endpoint,
+                            const char* operation) {
+  if (endpoint == nullptr) return Empty(operation);
+  if (endpoint->role() == SocketRole::kConnected) return absl::OkStatus();
+  if (absl::Status status = endpoint->CheckUsable(operation); !status.ok()) {
+    return status;
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(operation, ": the stream is not connected"));
+}
+
+absl::Status StartSend(const std::shared_ptr<Endpoint>& endpoint, Kind kind,
+                       const char* operation, CompletionHandler handler,
+                       const OperationOptions& options) {
+  if (absl::Status status = CheckConnected(endpoint, operation);
+      !status.ok()) {
+    return status;
+  }
+  OperationRecord* record = endpoint->NewOperation(kind);
+  record->handler = std::move(handler);
+  return endpoint->Start(record, operation, options);
+}
+
+}  // namespace
+
+Stream& Stream::operator=(Stream&& other) noexcept {
+  if (this != &other) {
+    if (endpoint_ != nullptr) (void)Close();
+    endpoint_ = std::move(other.endpoint_);
+  }
+  return *this;
+}
+
+Stream::~Stream() {
+  if (endpoint_ != nullptr) (void)Close();
+}
+
+absl::StatusOr<Stream> Stream::Attach(EventLoop& loop, Socket&& socket) {
+  auto endpoint =
+      SocketAttacher::Attach(loop, socket, SocketRole::kConnected);
+  if (!endpoint.ok()) return endpoint.status();
+  return Stream(*std::move(endpoint));
+}
+
+absl::StatusOr<Stream> Stream::Open(EventLoop& loop, AddressFamily family) {
+  auto native = platform::OpenSocket(family, SocketType::kStream);
+  if (!native.ok()) return native.status();
+  auto endpoint =
+      Endpoint::Create(SocketAttacher::CoreOf(loop), *native, family,
+                       SocketType::kStream, SocketRole::kUnconnected);
+  if (!endpoint.ok()) {
+    (void)platform::Close(*native);
+    return endpoint.status();
+  }
+  return Stream(*std::move(endpoint));
+}
+
+absl::StatusOr<Socket> Stream::Detach() {
+  if (endpoint_ == nullptr) return Empty("detach");
+  return SocketAttacher::Detach(*endpoint_);
+}
+
+bool Stream::is_open() const {
+  return endpoint_ != nullptr && endpoint_->is_open();
+}
+
+absl::Status Stream::Connect(const SocketAddress& address,
+                             CompletionHandler handler,
+                             const OperationOptions& options) {
+  if (endpoint_ == nullptr) return Empty("connect");
+  if (absl::Status status = endpoint_->CheckUsable("connect"); !status.ok()) {
+    return status;
+  }
+  if (address.family() == AddressFamily::kUnspecified) {
+    return absl::InvalidArgumentError("connect: the address is unspecified");
+  }
+  if (!endpoint_->BeginConnecting()) {
+    return absl::FailedPreconditionError(
+        "connect: the stream is connected, or has tried to be");
+  }
+  OperationRecord* record = endpoint_->NewOperation(Kind::kConnect);
+  record->address = address;
+  record->handler = std::move(handler);
+  absl::Status status = endpoint_->Start(record, "connect", options);
+  if (!status.ok()) endpoint_->GiveUpConnecting();
+  return status;
+}
+
+absl::Status Stream::Receive(MutableBuffer buffer, CompletionHandler handler,
+                             const OperationOptions& options) {
+  return ReceiveVector(std::span(&buffer, 1), std::move(handler), options);
+}
+
+absl::Status Stream::ReceiveVector(std::span<const MutableBuffer> buffers,
+                                   CompletionHandler handler,
+                                   const OperationOptions& options) {
+  if (absl::Status status = CheckConnected(endpoint_, "receive");
+      !status.ok()) {
+    return status;
+  }
+  std::size_t room = 0;
+  for (const MutableBuffer& buffer : buffers) room += buffer.size();
+  if (room == 0) {
+    return absl::InvalidArgumentError("receive: the buffers have no room");
+  }
+  OperationRecord* record = endpoint_->NewOperation(Kind::kReceive);
+  for (const MutableBuffer& buffer : buffers) {
+    // Room for nothing would look like the end of the stream.
+    if (buffer.empty()) continue;
+    if (record->buffers.size() == platform::kMaxVectorBuffers) break;
+    record->buffers.push_back(buffer);
+  }
+  record->handler = std::move(handler);
+  return endpoint_->Start(record, "receive", options);
+}
+
+absl::Status Stream::Send(ConstBuffer data, CompletionHandler handler,
+                          const OperationOptions& options) {
+  return SendVector(std::span(&data, 1), std::move(handler), options);
+}
+
+absl::Status Stream::SendVector(std::span<const ConstBuffer> data,
+                                CompletionHandler handler,
+                                const OperationOptions& options) {
+  if (absl::Status status = CheckConnected(endpoint_, "send"); !status.ok()) {
+    return status;
+  }
+  OperationRecord* record = endpoint_->NewOperation(Kind::kSend);
+  record->SetBuffers(data);
+  record->handler = std::move(handler);
+  return endpoint_->Start(record, "send", options);
+}
+
+absl::Status Stream::SendFile(const File& file, std::uint64_t offset,
+                              std::uint64_t length, CompletionHandler handler,
+                              const OperationOptions& options) {
+  if (absl::Status status = CheckConnected(endpoint_, "send file");
+      !status.ok()) {
+    return status;
+  }
+  if (!file.is_open()) {
+    return absl::FailedPreconditionError("send file: the file is not open");
+  }
+  constexpr auto kFurthest =
+      static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (offset > kFurthest) {
+    return absl::InvalidArgumentError("send file: no file reaches that offset");
+  }
+  OperationRecord* record = endpoint_->NewOperation(Kind::kSendFile);
+  record->file = file.native();
+  record->offset = offset;
+  record->size = std::min(length, kFurthest - offset);
+  record->handler = std::move(handler);
+  return endpoint_->Start(record, "send file", options);
+}
+
+absl::Status Stream::Flush(CompletionHandler handler,
+                           const OperationOptions& options) {
+  return StartSend(endpoint_, Kind::kFlush, "flush", std::move(handler),
+                   options);
+}
+
+absl::Status Stream::Disconnect(CompletionHandler handler,
+                                const OperationOptions& options) {
+  return StartSend(endpoint_, Kind::kDisconnect, "disconnect",
+                   std::move(handler), options);
+}
+
+absl::StatusOr<std::size_t> Stream::SendCopy(ConstBuffer data) {
+  if (absl::Status status = CheckConnected(endpoint_, "send"); !status.ok()) {
+    return status;
+  }
+  return endpoint_->SendCopy(data, SocketAddress());
+}
+
+absl::Status Stream::StartReceive(ReceiveHandler handler) {
+  if (absl::Status status = CheckConnected(endpoint_, "start receiving");
+      !status.ok()) {
+    return status;
+  }
+  if (!handler) {
+    return absl::InvalidArgumentError("start receiving: the handler is empty");
+  }
+  return endpoint_->StartReceiving(std::move(handler), "start receiving");
+}
+
+absl::Status Stream::PauseReceive() {
+  if (endpoint_ == nullptr) return Empty("pause receiving");
+  return endpoint_->PauseReceiving(true, "pause receiving");
+}
+
+absl::Status Stream::ResumeReceive() {
+  if (endpoint_ == nullptr) return Empty("resume receiving");
+  return endpoint_->PauseReceiving(false, "resume receiving");
+}
+
+absl::Status Stream::Cancel() {
+  if (endpoint_ == nullptr) return Empty("cancel");
+  return endpoint_->CancelAll();
+}
+
+absl::Status Stream::Shutdown(ShutdownDirection direction) {
+  if (absl::Status status = CheckConnected(endpoint_, "shut down");
+      !status.ok()) {
+    return status;
+  }
+  return endpoint_->WithHandle("shut down", [&](NativeSocket native) {
+    return platform::Shutdown(native, direction);
+  });
+}
+
+absl::Status Stream::Close(CloseHandler handler, CloseMode mode) {
+  if (endpoint_ == nullptr) return Empty("close");
+  return endpoint_->Close(std::move(handler), mode);
+}
+
+absl::Status Stream::Bind(const SocketAddress& address) {
+  if (endpoint_ == nullptr) return Empty("bind");
+  return endpoint_->WithHandle("bind", [&](NativeSocket native) {
+    return platform::Bind(native, address);
+  });
+}
+
+absl::StatusOr<SocketAddress> Stream::LocalAddress() const {
+  if (endpoint_ == nullptr) return Empty("local address");
+  return endpoint_->WithHandle("local address", platform::LocalAddress);
+}
+
+absl::StatusOr<SocketAddress> Stream::PeerAddress() const {
+  if (endpoint_ == nullptr) return Empty("peer address");
+  return endpoint_->WithHandle("peer address", platform::PeerAddress);
+}
+
+absl::Status Stream::SetOption(SocketOption option, int value) {
+  if (endpoint_ == nullptr) return Empty("set option");
+  return endpoint_->WithHandle("set option", [&](NativeSocket native) {
+    return platform::SetOption(native, option, value);
+  });
+}
+
+absl::StatusOr<int> Stream::GetOption(SocketOption option) const {
+  if (endpoint_ == nullptr) return Empty("get option");
+  return endpoint_->WithHandle("get option", [&](NativeSocket native) {
+    return platform::GetOption(native, option);
+  });
+}
+
+}  // namespace weir

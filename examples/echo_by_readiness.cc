@@ -1,0 +1,62 @@
+// Told of a connection that has something to read, the handler reads once; what
+// is left is told again in the next turn. Interest is turned to writable only
+// while a slow peer makes sending wait.
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "examples/echo_apis.h"
+#include "examples/example_main.h"
+#include "examples/tcp_echo.h"
+
+namespace examples {
+namespace {
+
+void Serve(weir::EventLoop& loop, weir::Socket socket) {
+  auto stream = std::make_unique<EchoStream>(std::move(socket));
+  weir::Socket& registered = stream->socket();
+  // The handler owns the connection: it is destroyed after its last event.
+  const auto registration = loop.Register(
+      registered, {.interest = weir::Interest::kReadable},
+      [stream = std::move(stream),
+       interest = weir::Interest::kReadable](const weir::Event& event) mutable {
+        if (event.removed()) return;
+        const weir::Interest next = stream->OnEvent(event);
+        if (next == interest || next == weir::Interest::kNone) return;
+        interest = next;
+        event.registration().Modify({.interest = next}).IgnoreError();
+      });
+  if (!registration.ok()) {
+    Log(std::string(registration.status().message()));
+  }
+}
+
+void Accept(weir::EventLoop& loop, weir::Socket& listener,
+            const weir::Event& event) {
+  if (event.removed()) return;
+  const bool more = AcceptWaiting(
+      listener,
+      [&loop](weir::Socket socket) { Serve(loop, std::move(socket)); });
+  if (more) return;
+  // The listener stays ready, and would be told of in every turn.
+  const weir::Registration registration = event.registration();
+  registration.Disable().IgnoreError();
+  loop.PostAfter(kAcceptPause,
+                 [registration] { registration.Enable().IgnoreError(); })
+      .IgnoreError();
+}
+
+}  // namespace
+
+void EchoByReadiness(weir::EventLoop& loop, weir::Socket listener) {
+  auto owned = std::make_unique<weir::Socket>(std::move(listener));
+  weir::Socket& socket = *owned;
+  ValueOrFail(loop.Register(
+      socket, {.interest = weir::Interest::kReadable},
+      [&loop, owned = std::move(owned)](const weir::Event& event) {
+        Accept(loop, *owned, event);
+      }));
+}
+
+}  // namespace examples

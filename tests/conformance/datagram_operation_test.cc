@@ -1,0 +1,237 @@
+// Datagrams by operations (O01, O06, O12).
+
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/conformance/operations.h"
+#include "weir/status.h"
+
+namespace weir::conformance {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class DatagramOperation : public OperationsTest {
+ protected:
+  DatagramSocket Bound() {
+    return Must(DatagramSocket::Bind(loop(), SocketAddress::Ipv4Loopback(0)));
+  }
+  // What StartReceive told, each datagram "bytes/truncated".
+  struct Lent {
+    DatagramsHandler Handler() {
+      return [this](const ReceivedDatagrams& got) {
+        ++calls;
+        if (!got.status.ok()) errors.push_back(got.status);
+        for (const ReceivedDatagram& each : got.datagrams) {
+          datagrams.push_back(TextOf(each.data));
+          sources.push_back(each.source);
+          destinations.push_back(each.destination);
+        }
+      };
+    }
+    int calls = 0;
+    std::vector<absl::Status> errors;
+    std::vector<std::string> datagrams;
+    std::vector<SocketAddress> sources;
+    std::vector<std::optional<SocketAddress>> destinations;
+  };
+};
+WEIR_CONFORMANCE_SUITE(DatagramOperation);
+
+TEST_P(DatagramOperation, O01_EachReceiveTakesOneDatagram) {
+  DatagramSocket from = Bound(), to = Bound();
+  const SocketAddress address = Must(to.LocalAddress());
+  Indications sent;
+  std::vector<DatagramCompletion> done;
+  std::vector<Room> rooms(4, Room(4));
+  for (Room& room : rooms) {
+    ASSERT_OK(to.ReceiveFrom(room, [&](const DatagramCompletion& result) {
+      done.push_back(result);
+    }));
+  }
+  for (const std::string_view text : {"ab", "", "cdefgh", "x"}) {
+    ASSERT_OK(from.SendTo(BytesOf(text), address, sent.Handler("s")));
+  }
+  TurnUntil([&] { return done.size() == 4; });
+  TurnUntilCount(sent, 4);
+  EXPECT_THAT(sent.entries(),
+              ElementsAre("s OK 2", "s OK 0", "s OK 6", "s OK 1"));
+  const std::array<std::size_t, 4> sizes = {2, 0, 4, 1};
+  for (std::size_t i = 0; i < done.size(); ++i) {
+    EXPECT_OK(done[i].status);
+    EXPECT_EQ(done[i].bytes, sizes[i]);
+    EXPECT_EQ(done[i].truncated, i == 2);
+    EXPECT_EQ(done[i].source, Must(from.LocalAddress()));
+  }
+  EXPECT_EQ(rooms[0].all() + rooms[1].all() + rooms[2].all() + rooms[3].all(),
+            "ab......cdefx...");
+  DestroyLoop();
+}
+
+// Into no room at all: the datagram is taken, and said to be cut.
+TEST_P(DatagramOperation, O01_AReceiveWithoutRoomTakesADatagram) {
+  DatagramSocket from = Bound(), to = Bound();
+  Indications told, sent;
+  ASSERT_OK(to.ReceiveFrom(MutableBuffer(), told.ForDatagram("r")));
+  ASSERT_OK(from.SendTo(BytesOf("abc"), Must(to.LocalAddress()),
+                        sent.Handler("s")));
+  TurnUntilCount(told, 1);
+  EXPECT_THAT(told.entries(), ElementsAre("r OK 0 truncated"));
+}
+
+TEST_P(DatagramOperation, O01_AConnectedSocketSendsAndGathers) {
+  DatagramSocket from = Bound(), to = Bound();
+  Indications told, sent;
+  // Without a peer there is nobody to send to.
+  ASSERT_OK(from.Send(BytesOf("x"), sent.Handler("s")));
+  TurnUntilCount(sent, 1);
+  EXPECT_FALSE(sent.last_status().ok());
+  EXPECT_EQ(CauseOf(sent.last_status()), ErrorCause::kDestinationRequired);
+  sent.Take();
+  EXPECT_CODE(from.SendTo(BytesOf("x"), SocketAddress(), sent.Handler("x")),
+              kInvalidArgument);
+  ASSERT_OK(from.Connect(Must(to.LocalAddress())));
+  EXPECT_EQ(Must(from.PeerAddress()), Must(to.LocalAddress()));
+  const std::vector<ConstBuffer> parts = {BytesOf("ab"), ConstBuffer(),
+                                          BytesOf("cd")};
+  Room room(16), other(16), empty(4);
+  ASSERT_OK(to.ReceiveFrom(room, told.ForDatagram("r")));
+  ASSERT_OK(to.ReceiveFrom(other, told.ForDatagram("r")));
+  ASSERT_OK(to.ReceiveFrom(empty, told.ForDatagram("r")));
+  ASSERT_OK(from.SendVector(parts, sent.Handler("v")));
+  ASSERT_OK(from.Send(BytesOf("efg"), sent.Handler("s")));
+  ASSERT_OK(from.SendVector({}, sent.Handler("e")));
+  TurnUntilCount(told, 3);
+  EXPECT_THAT(told.entries(), ElementsAre("r OK 4", "r OK 3", "r OK 0"));
+  EXPECT_THAT(sent.entries(), ElementsAre("v OK 4", "s OK 3", "e OK 0"));
+  EXPECT_EQ(room.text(4) + other.text(3), "abcdefg");
+  const std::vector<ConstBuffer> many(2000, BytesOf("x"));
+  EXPECT_CODE(from.SendVector(many, sent.Handler("x")), kInvalidArgument);
+  EXPECT_EQ(sent.alive(), 0);
+}
+
+// One that fails does not concern the others.
+TEST_P(DatagramOperation, O05_ADatagramThatIsTooLongFailsAlone) {
+  DatagramSocket from = Bound(), to = Bound();
+  const SocketAddress address = Must(to.LocalAddress());
+  Indications sent, told;
+  const std::string giant(70000, 'x');
+  Room room(8);
+  ASSERT_OK(from.SendTo(BytesOf("a"), address, sent.Handler("s")));
+  ASSERT_OK(from.SendTo(BytesOf(giant), address, sent.Handler("g")));
+  ASSERT_OK(from.SendTo(BytesOf("b"), SocketAddress::Ipv6Loopback(9),
+                        sent.Handler("f")));
+  ASSERT_OK(from.SendTo(BytesOf("b"), address, sent.Handler("s")));
+  TurnUntilCount(sent, 4);
+  const auto entries = sent.entries();
+  EXPECT_EQ(entries[0], "s OK 1");
+  EXPECT_EQ(entries[1], "g INVALID_ARGUMENT 0");
+  EXPECT_EQ(entries[2], "f UNIMPLEMENTED 0");
+  EXPECT_EQ(entries[3], "s OK 1");
+  for (std::size_t i = 1; i <= 2; ++i) {
+    ASSERT_OK(to.ReceiveFrom(room, told.ForDatagram("r")));
+    TurnUntilCount(told, i);
+  }
+  EXPECT_THAT(told.entries(), ElementsAre("r OK 1", "r OK 1"));
+}
+
+// A port that is unreachable is an error of one operation on a connected
+// socket, which goes on (udp(7)).
+TEST_P(DatagramOperation, O05_AnUnreachablePortIsToldAndTheSocketGoesOn) {
+  DatagramSocket from = Bound();
+  SocketAddress nobody;
+  {
+    Socket gone = Must(Socket::BindDatagram(SocketAddress::Ipv4Loopback(0)));
+    nobody = AddressOf(gone);
+  }
+  ASSERT_OK(from.Connect(nobody));
+  Indications told, sent;
+  Room room(4);
+  ASSERT_OK(from.ReceiveFrom(room, told.ForDatagram("r")));
+  ASSERT_OK(from.Send(BytesOf("x"), sent.Handler("s")));
+  TurnUntilCount(told, 1);
+  EXPECT_THAT(told.entries(), ElementsAre("r UNAVAILABLE 0"));
+  Socket back = Must(Socket::BindDatagram(nobody));
+  ASSERT_OK(from.Send(BytesOf("y"), sent.Handler("s")));
+  TurnUntilCount(sent, 2);
+  AwaitReadable(back);
+  EXPECT_EQ(Receive(back), "y");
+}
+
+TEST_P(DatagramOperation, O12_EveryDatagramIsLent) {
+  DatagramSocket from = Bound(), to = Bound();
+  const SocketAddress address = Must(to.LocalAddress());
+  Lent lent;
+  ASSERT_OK(to.StartReceive(lent.Handler(), {.destination = true}));
+  Indications refused;
+  Room room(4);
+  EXPECT_CODE(to.ReceiveFrom(room, refused.ForDatagram("x")),
+              kFailedPrecondition);
+  EXPECT_CODE(to.StartReceive(lent.Handler()), kFailedPrecondition);
+  EXPECT_CODE(to.StartReceive(nullptr), kInvalidArgument);
+  std::vector<std::string> expected;
+  // More than one call takes; one of no length, one of the greatest.
+  for (std::size_t i = 0; i < 50; ++i) expected.push_back(Pattern(i));
+  expected.push_back(Pattern(60000));
+  for (const std::string& text : expected) {
+    EXPECT_OK(from.SendCopy(BytesOf(text), address));
+    Turn();
+  }
+  TurnUntil([&] { return lent.datagrams.size() >= expected.size(); });
+  EXPECT_EQ(lent.datagrams, expected);
+  for (const SocketAddress& source : lent.sources) {
+    EXPECT_EQ(source, Must(from.LocalAddress()));
+  }
+  for (const auto& destination : lent.destinations) {
+    ASSERT_TRUE(destination.has_value());
+    EXPECT_EQ(destination->ToString().substr(0, 9), "127.0.0.1");
+  }
+  // Paused, they wait; resumed, they come.
+  lent.datagrams.clear();
+  ASSERT_OK(to.PauseReceive());
+  EXPECT_OK(from.SendCopy(BytesOf("a"), address));
+  TurnPastSentinel();
+  EXPECT_OK(from.SendCopy(BytesOf("b"), address));
+  TurnPastSentinel();
+  EXPECT_THAT(lent.datagrams, IsEmpty());
+  ExpectIdle();
+  ASSERT_OK(to.ResumeReceive());
+  TurnUntil([&] { return lent.datagrams.size() == 2; });
+  EXPECT_THAT(lent.datagrams, ElementsAre("a", "b"));
+  Indications told;
+  ASSERT_OK(to.Close(told.ForClose("closed")));
+  TurnUntilCount(told, 1);
+  ASSERT_EQ(lent.errors.size(), 1u);
+  EXPECT_CODE(lent.errors[0], kCancelled);
+}
+
+// An error is told, and the receiving goes on.
+TEST_P(DatagramOperation, O12_AnErrorDoesNotEndTheReceiving) {
+  DatagramSocket from = Bound();
+  SocketAddress nobody;
+  {
+    Socket gone = Must(Socket::BindDatagram(SocketAddress::Ipv4Loopback(0)));
+    nobody = AddressOf(gone);
+  }
+  ASSERT_OK(from.Connect(nobody));
+  Lent lent;
+  ASSERT_OK(from.StartReceive(lent.Handler()));
+  Turn();
+  EXPECT_OK(from.SendCopy(BytesOf("x"), SocketAddress()));
+  TurnUntil([&] { return lent.errors.size() == 1; });
+  EXPECT_CODE(lent.errors[0], kUnavailable);
+  Socket back = Must(Socket::BindDatagram(nobody));
+  Must(back.StartConnecting(Must(from.LocalAddress())));
+  Send(back, "hello");
+  TurnUntil([&] { return !lent.datagrams.empty(); });
+  EXPECT_THAT(lent.datagrams, ElementsAre("hello"));
+  EXPECT_EQ(lent.errors.size(), 1u);
+  DestroyLoop();
+}
+
+}  // namespace
+}  // namespace weir::conformance
