@@ -30,6 +30,7 @@ set(WEIR_ABSEIL "auto" CACHE STRING
 option(WEIR_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(WEIR_BUILD_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
 option(WEIR_BUILD_BENCHMARKS "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
+option(WEIR_BUILD_FUZZERS "Build the fuzz targets, with Clang alone" OFF)
 option(WEIR_WARNINGS_AS_ERRORS "Warnings of Weir's own code are errors" OFF)
 # WEIR_INSTALL is an option of WeirDependencies.cmake: its default depends on
 # where the dependencies come from.
@@ -61,3 +62,8 @@ if(NOT WEIR_SANITIZE STREQUAL "")
     address thread "or nothing")
 endif()
 weir_check_choice(WEIR_ABSEIL "${WEIR_ABSEIL}" auto system source)
+if(WEIR_BUILD_FUZZERS AND NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  message(FATAL_ERROR
+    "WEIR_BUILD_FUZZERS: libFuzzer comes with Clang, and the compiler is "
+    "${CMAKE_CXX_COMPILER_ID}; CMAKE_CXX_COMPILER=clang++ chooses it.")
+endif()

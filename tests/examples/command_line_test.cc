@@ -32,6 +32,20 @@ MATCHER_P2(IsOneLineOf, program, text, "") {
          std::count(arg.begin(), arg.end(), '\n') == 1;
 }
 
+std::vector<std::string> Servers() {
+  std::vector<std::string> servers = {"echo_server", "multithreaded_server",
+                                      "poll_replacement", "tcp_proxy",
+                                      "udp_echo_server"};
+  if (WEIR_HAS_HTTP_SERVER) servers.push_back("http_server");
+  return servers;
+}
+
+std::vector<std::string> Programs() {
+  std::vector<std::string> programs = Servers();
+  programs.push_back("echo_load");
+  return programs;
+}
+
 // Flags without which `program` does not start, of values that it accepts.
 std::vector<std::string> RequiredFlags(const std::string& program) {
   if (program == "tcp_proxy") return {"--upstream=127.0.0.1:9"};
@@ -87,19 +101,14 @@ TEST_P(CommandLine, MistakesAreOneLineAndStatus2) {
 TEST_P(CommandLine, UnknownBackendNamesThoseThereAre) {
   const std::string address =
       is_server() ? "--listen=127.0.0.1:0" : "--connect=127.0.0.1:9";
-  const Outcome outcome =
-      RunProgram(program(), WithRequiredFlags(
-                                program(), {address, "--backend=nonsense"}));
+  const Outcome outcome = RunProgram(
+      program(), WithRequiredFlags(program(), {address, "--backend=nonsense"}));
   EXPECT_EQ(outcome.exit_status, 2);
   EXPECT_THAT(outcome.err, IsOneLineOf(program(), "nonsense"));
   EXPECT_THAT(outcome.err, HasSubstr("epoll"));
 }
 
-INSTANTIATE_TEST_SUITE_P(, CommandLine,
-                         ::testing::Values("echo_load", "echo_server",
-                                           "multithreaded_server",
-                                           "poll_replacement", "tcp_proxy",
-                                           "udp_echo_server"),
+INSTANTIATE_TEST_SUITE_P(, CommandLine, ::testing::ValuesIn(Programs()),
                          [](const auto& kind) { return kind.param; });
 
 class ServerCommandLine : public CommandLine {};
@@ -119,8 +128,8 @@ TEST_P(ServerCommandLine, AddressInUseIsOneLineAndStatus1) {
   }
   const std::string text =
       "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  const Outcome outcome = RunProgram(
-      program(), WithRequiredFlags(program(), {"--listen=" + text}));
+  const Outcome outcome =
+      RunProgram(program(), WithRequiredFlags(program(), {"--listen=" + text}));
   EXPECT_EQ(outcome.exit_status, 1);
   EXPECT_THAT(outcome.out, IsEmpty());
   EXPECT_THAT(outcome.err, IsOneLineOf(program(), "Address already in use"));
@@ -142,15 +151,25 @@ TEST_P(ServerCommandLine, StopsRightAfterItsStart) {
 
 TEST_P(ServerCommandLine, LogsItsBackendAndWhy) {
   ServerProcess server(
-      program(),
-      WithRequiredFlags(program(),
-                        {"--listen=127.0.0.1:0", "--backend=epoll"}));
+      program(), WithRequiredFlags(
+                     program(), {"--listen=127.0.0.1:0", "--backend=epoll"}));
   ASSERT_TRUE(server.WaitUntilListening().has_value());
   server.Signal(SIGTERM);
   const Outcome outcome = server.Wait();
   EXPECT_EQ(outcome.exit_status, 0);
   EXPECT_THAT(outcome.out, IsEmpty());
   EXPECT_THAT(outcome.err, IsOneLineOf(program(), "backend epoll ("));
+}
+
+TEST(CommandLineValues, RootHasToBeAFolder) {
+  if (!WEIR_HAS_HTTP_SERVER) GTEST_SKIP() << "built without Boost";
+  for (const char* value : {"/nowhere/at/all", "/proc/self/status"}) {
+    const Outcome outcome =
+        RunProgram("http_server", {std::string("--root=") + value});
+    EXPECT_EQ(outcome.exit_status, 2) << value;
+    EXPECT_THAT(outcome.err, IsOneLineOf("http_server", "--root: "));
+    EXPECT_THAT(outcome.err, HasSubstr(value));
+  }
 }
 
 TEST(CommandLineValues, EveryApiEndsWithoutAnotherWord) {
@@ -170,15 +189,13 @@ TEST(CommandLineValues, EveryApiEndsWithoutAnotherWord) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, ServerCommandLine,
-                         ::testing::Values("echo_server",
-                                           "multithreaded_server",
-                                           "poll_replacement", "tcp_proxy",
-                                           "udp_echo_server"),
+INSTANTIATE_TEST_SUITE_P(, ServerCommandLine, ::testing::ValuesIn(Servers()),
                          [](const auto& kind) { return kind.param; });
 
 TEST(CommandLineValues, ThreadsAndApiAreChecked) {
-  for (const char* program : {"echo_server", "multithreaded_server"}) {
+  std::vector<const char*> threaded = {"echo_server", "multithreaded_server"};
+  if (WEIR_HAS_HTTP_SERVER) threaded.push_back("http_server");
+  for (const char* program : threaded) {
     for (const char* value : {"0", "-1", "x", "", "100000"}) {
       const Outcome outcome =
           RunProgram(program, {std::string("--threads=") + value});

@@ -6,12 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <random>
 #include <string>
@@ -20,6 +18,7 @@
 #include "gtest/gtest.h"
 #include "tests/examples/server_process.h"
 #include "tests/examples/stream_client.h"
+#include "tests/examples/stream_side.h"
 
 namespace weir::testing {
 namespace {
@@ -63,58 +62,6 @@ std::string ReceiveOnce(int socket) {
 }
 
 const std::string kReset = "errno " + std::to_string(ECONNRESET);
-
-// One side of a connection that sends and receives bytes which both sides can
-// compute, at its own times.
-class Side {
- public:
-  Side(int socket, unsigned sent_seed, unsigned received_seed)
-      : socket_(socket), sending_(sent_seed), receiving_(received_seed) {}
-
-  int socket() const { return socket_; }
-  std::size_t sent() const { return sent_; }
-  std::size_t received() const { return received_; }
-  bool ended() const { return ended_; }
-  bool wrong() const { return wrong_; }
-
-  // As much as goes without waiting; `most` in all.
-  void Send(std::size_t most) {
-    while (sent_ < most) {
-      if (unsent_.empty()) {
-        unsent_.resize(std::min(kPiece, most - sent_));
-        for (char& byte : unsent_) byte = static_cast<char>(sending_());
-      }
-      const ssize_t bytes = ::send(socket_, unsent_.data(), unsent_.size(),
-                                   MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (bytes <= 0) return;
-      sent_ += static_cast<std::size_t>(bytes);
-      unsent_.erase(0, static_cast<std::size_t>(bytes));
-    }
-  }
-
-  void EndSending() { ::shutdown(socket_, SHUT_WR); }
-
-  void Receive() {
-    std::array<char, kPiece> buffer;
-    const ssize_t bytes =
-        ::recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (bytes == 0) ended_ = true;
-    for (ssize_t i = 0; i < bytes; ++i) {
-      wrong_ |= buffer[static_cast<std::size_t>(i)] !=
-                static_cast<char>(receiving_());
-    }
-    if (bytes > 0) received_ += static_cast<std::size_t>(bytes);
-  }
-
- private:
-  static constexpr std::size_t kPiece = 64 * 1024;
-
-  const int socket_;
-  std::minstd_rand sending_, receiving_;
-  std::string unsent_;
-  std::size_t sent_ = 0, received_ = 0;
-  bool ended_ = false, wrong_ = false;
-};
 
 // The test is the upstream server.
 class TcpProxy : public ServerTest {
@@ -219,8 +166,8 @@ TEST_P(TcpProxy, BothSidesStalledThenEveryByteBothWays) {
   ReceiveToTheEnd(client, upstream);
   EXPECT_EQ(client.received(), upstream.sent());
   EXPECT_EQ(upstream.received(), client.sent());
-  for (const int socket : {ends.client, ends.upstream, first.client,
-                           first.upstream}) {
+  for (const int socket :
+       {ends.client, ends.upstream, first.client, first.upstream}) {
     ::close(socket);
   }
 }
@@ -404,9 +351,9 @@ TEST_P(TcpProxyRefused, ClientIsResetAtOnce) {
 class TcpProxyToEcho : public ServerTest {
  protected:
   std::vector<std::string> ExtraArguments() override {
-    echo_.emplace("echo_server",
-                  std::vector<std::string>{"--backend=epoll",
-                                           "--listen=127.0.0.1:0"});
+    echo_.emplace(
+        "echo_server",
+        std::vector<std::string>{"--backend=epoll", "--listen=127.0.0.1:0"});
     const auto echo = echo_->WaitUntilListening();
     EXPECT_TRUE(echo.has_value());
     if (!echo.has_value()) return {};
