@@ -9,6 +9,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/attach_socket.h"
 #include "core/loop_core.h"
+#include "core/mutex.h"
 #include "weir/address_order.h"
 #include "weir/timer.h"
 
@@ -192,7 +193,7 @@ class ConnectRace final : public std::enable_shared_from_this<ConnectRace> {
   const absl::Duration attempt_delay_;
   const absl::Duration timeout_;
 
-  absl::Mutex mu_;
+  Mutex mu_;
   bool started_ ABSL_GUARDED_BY(mu_) = false;
   // Empty: it has ended.
   ConnectHandler handler_ ABSL_GUARDED_BY(mu_);

@@ -29,6 +29,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/loop_core.h"
 #include "core/loop_record.h"
+#include "core/mutex.h"
 #include "core/operation_record.h"
 #include "core/readiness_state.h"
 #include "platform/socket_io.h"
@@ -95,7 +96,7 @@ class Endpoint final : public LoopRecord,
   // other threads do; returns its status.
   template <typename Call>
   auto WithHandle(const char* operation, Call call) -> decltype(call(socket())) {
-    absl::MutexLock lock(&mu_);
+    absl::MutexLock lock(&handle_mu_);
     if (handle_closed_ || closed_.load(std::memory_order_acquire)) {
       return absl::FailedPreconditionError(
           absl::StrCat(operation, ": the socket is closed"));
@@ -336,8 +337,10 @@ class Endpoint final : public LoopRecord,
   Receiver receiver_;
   CloseHandler close_handler_;
   std::atomic<std::uint64_t> unsent_{0};
-  // With several threads: everything. With one: the life of the handle.
-  absl::Mutex mu_;
+  // Everything, with several threads.
+  Mutex mu_;
+  // The life of the handle; the last that is taken.
+  Mutex handle_mu_;
 };
 
 }  // namespace weir::internal

@@ -1,7 +1,6 @@
 // The end of an endpoint: what is pending ends, the handle is closed, and the
 // close is told, last (C01).
 
-#include <optional>
 #include <utility>
 
 #include "core/endpoint.h"
@@ -55,9 +54,7 @@ void Endpoint::CloseHandle() {
     loop_->Unwatch(*this);
   }
   DropChunks();
-  // With several threads it is held already.
-  std::optional<absl::MutexLock> lock;
-  if (!loop_->several_threads()) lock.emplace(&mu_);
+  absl::MutexLock lock(&handle_mu_);
   handle_closed_ = true;
   if (type_ == SocketType::kStream && role() == SocketRole::kConnected) {
     if (close_mode_ == CloseMode::kAbortive) {
@@ -139,8 +136,7 @@ absl::Status Endpoint::Detach() {
     loop_->Unwatch(*this);
   }
   {
-    std::optional<absl::MutexLock> lock;
-    if (!loop_->several_threads()) lock.emplace(&mu_);
+    absl::MutexLock lock(&handle_mu_);
     handle_closed_ = true;
   }
   Schedule();

@@ -34,6 +34,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/loop_record.h"
+#include "core/mutex.h"
 #include "core/operation_record.h"
 #include "core/readiness_state.h"
 #include "core/registration_record.h"
@@ -290,7 +291,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   const bool embedded_;
 
   // The inbox: from any thread.
-  absl::Mutex inbox_mu_;
+  Mutex inbox_mu_;
   std::vector<Message> inbox_ ABSL_GUARDED_BY(inbox_mu_);
   std::vector<Command> commands_ ABSL_GUARDED_BY(inbox_mu_);
   bool inbox_closed_ ABSL_GUARDED_BY(inbox_mu_) = false;
@@ -300,14 +301,14 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   std::atomic<bool> waiting_{false};
   std::atomic<bool> stopped_{false};
   // Between a wake-up from another thread and the end of the mechanism.
-  absl::Mutex wake_mu_;
+  Mutex wake_mu_;
 
-  absl::Mutex run_mu_;
+  Mutex run_mu_;
   int runners_ ABSL_GUARDED_BY(run_mu_) = 0;
   std::atomic<bool> shutdown_on_exit_{false};
 
   // Everything below: with Access.
-  absl::Mutex mu_;
+  Mutex mu_;
   absl::CondVar work_or_lead_;
   std::atomic<std::thread::id> owner_{};
   bool has_leader_ = false;
@@ -347,7 +348,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   absl::AnyInvocable<void()> termination_handler_;
 
   // Of several threads: with the lock. Of one: by that one.
-  absl::Mutex pool_mu_;
+  Mutex pool_mu_;
   OperationPool operation_pool_;
   std::vector<CopyBlock> blocks_;
   std::vector<std::unique_ptr<std::byte[]>> lent_buffers_;

@@ -283,7 +283,7 @@ void LoopCore::Close(const std::shared_ptr<SocketState>& socket,
   } else if (!Enqueue([this, socket, record] {
                ApplyClose(*socket, record.get());
              })) {
-    socket->CloseHandle();
+    socket->CloseWhenForgotten();
   }
 }
 

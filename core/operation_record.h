@@ -13,6 +13,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/synchronization/mutex.h"
+#include "core/mutex.h"
 #include "core/timer_wheel.h"
 #include "weir/datagram_socket.h"
 #include "weir/file.h"
@@ -137,7 +138,7 @@ class OperationRecord final : public TimerNode {
   std::shared_ptr<Endpoint> keep;
 
   std::atomic<bool> done{false};
-  absl::Mutex mu;
+  Mutex mu;
 };
 
 // First in, first out; holds one reference of each.

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "core/mutex.h"
 #include "platform/name_lookup.h"
 #include "weir/status.h"
 
@@ -111,7 +112,7 @@ class ResolverState {
   const std::size_t max_queued_;
   const NameLookup lookup_;
 
-  absl::Mutex mu_;
+  Mutex mu_;
   std::list<QueryPtr> queue_ ABSL_GUARDED_BY(mu_);
   // Places in the queue for queries that are about to enter it.
   std::size_t reserved_ ABSL_GUARDED_BY(mu_) = 0;

@@ -199,8 +199,8 @@ absl::StatusOr<NativeSocket> Socket::Release() {
     }
     record->loop->LetGo(record);
   }
-  state_->closed.store(true);
   state_->LetGoOfHandle();
+  state_->closed.store(true);
   return std::exchange(state_, nullptr)->native;
 }
 

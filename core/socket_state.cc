@@ -13,13 +13,20 @@ SocketState::~SocketState() {
 }
 
 void SocketState::CloseHandle() {
-  if (handle_closed_) return;
-  handle_closed_ = true;
+  if (handle_closed_.exchange(true)) return;
   // close(2) gives the descriptor back whatever it returns.
   (void)platform::Close(native);
 }
 
-void SocketState::LetGoOfHandle() { handle_closed_ = true; }
+void SocketState::CloseWhenForgotten() {
+  absl::MutexLock lock(&mu);
+  if (registration == nullptr) CloseHandle();
+}
+
+void SocketState::LetGoOfHandle() {
+  absl::MutexLock lock(&mu);
+  handle_closed_ = true;
+}
 
 std::shared_ptr<RegistrationRecord> SocketState::Registration() {
   absl::MutexLock lock(&mu);
@@ -32,6 +39,7 @@ void SocketState::Forget(const RegistrationRecord& ended) {
   registration.reset();
   record.store(nullptr, std::memory_order_relaxed);
   loop.store(nullptr, std::memory_order_relaxed);
+  if (closed.load(std::memory_order_acquire)) CloseHandle();
 }
 
 void SocketState::TellDrained(Condition direction, bool short_transfer) {

@@ -1,6 +1,6 @@
 // What a socket is to the library: its handle, its role, and the registration
-// it has. Shared by the owner's Socket, the registration and, later,
-// operations, so that none of them can outlive the handle it names.
+// it has. Shared by the owner's Socket and the registration, so that neither
+// can outlive the handle it names.
 
 #ifndef WEIR_CORE_SOCKET_STATE_H_
 #define WEIR_CORE_SOCKET_STATE_H_
@@ -12,6 +12,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "core/mutex.h"
 #include "core/readiness_state.h"
 #include "weir/backend.h"
 #include "weir/native_socket.h"
@@ -41,7 +42,11 @@ class SocketState {
   // Closes the handle; once, by whoever was first to set `closed`.
   void CloseHandle();
 
-  // The handle is somebody else's from here on.
+  // The same, once the registration is forgotten: a loop that is being destroyed
+  // may still tell its mechanism of it. After `closed` was set.
+  void CloseWhenForgotten();
+
+  // The handle is somebody else's from here on. Before `closed` is set.
   void LetGoOfHandle();
 
   // The present or the last registration, null if there was none.
@@ -96,14 +101,15 @@ class SocketState {
   // `loop` alone.
   std::atomic<RegistrationRecord*> record{nullptr};
 
-  absl::Mutex mu;
+  Mutex mu;
   std::shared_ptr<RegistrationRecord> registration ABSL_GUARDED_BY(mu);
   std::unique_ptr<std::string> connect_target ABSL_GUARDED_BY(mu);
 
  private:
   void TellDrained(Condition direction, bool short_transfer);
   void TellEndRead();
-  bool handle_closed_ = false;
+  // By whichever of several ends of a socket comes first.
+  std::atomic<bool> handle_closed_{false};
 };
 
 }  // namespace weir::internal
