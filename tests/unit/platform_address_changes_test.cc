@@ -69,10 +69,11 @@ TEST(AddressChanges, TellsOfAdditionAndRemoval) {
       }
       ASSERT_EQ(added, 0);
       ExpectChanged(*changes);
-      ExpectUnchanged(*changes);
+      // An IPv6 address may be told again when it has settled (RFC 4862, 5.4).
+      if (family == AF_INET) ExpectUnchanged(*changes);
       ASSERT_EQ(ChangeAddress(RTM_DELADDR, family, text), 0);
       ExpectChanged(*changes);
-      ExpectUnchanged(*changes);
+      if (family == AF_INET) ExpectUnchanged(*changes);
     }
   });
 }
