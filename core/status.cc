@@ -135,7 +135,10 @@ absl::Status StatusWithCause(absl::StatusCode code, ErrorCause cause,
                       absl::Cord(absl::string_view(name.data(), name.size())));
   }
   if (system_code.has_value()) {
-    status.SetPayload(kSystemCodeUrl, absl::Cord(absl::StrCat(*system_code)));
+    // Not Cord's constructor from std::string, a template: Clang 18 and GCC name
+    // it differently, and Debian's Abseil is built with GCC.
+    const std::string number = absl::StrCat(*system_code);
+    status.SetPayload(kSystemCodeUrl, absl::Cord(absl::string_view(number)));
   }
   return status;
 }
