@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "core/attach_socket.h"
-#include "core/endpoint.h"
+#include "core/endpoint_owner.h"
 #include "core/operation_record.h"
 #include "platform/address_changes.h"
 #include "platform/sockets.h"
@@ -24,14 +24,13 @@ absl::Status Empty() {
 
 AddressWatch& AddressWatch::operator=(AddressWatch&& other) noexcept {
   if (this != &other) {
-    if (endpoint_ != nullptr) (void)Close();
-    endpoint_ = std::move(other.endpoint_);
+    internal::ReplaceEndpoint(endpoint_, std::move(other.endpoint_));
   }
   return *this;
 }
 
 AddressWatch::~AddressWatch() {
-  if (endpoint_ != nullptr) (void)Close();
+  internal::ReplaceEndpoint(endpoint_, nullptr);
 }
 
 absl::StatusOr<AddressWatch> AddressWatch::Open(EventLoop& loop) {

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/attach_socket.h"
-#include "core/endpoint.h"
+#include "core/endpoint_owner.h"
 #include "core/operation_record.h"
 #include "platform/datagram_io.h"
 #include "platform/socket_io.h"
@@ -15,29 +15,26 @@ namespace weir {
 namespace {
 
 using internal::Endpoint;
+using internal::EndpointOwner;
 using internal::OperationRecord;
 using internal::SocketAttacher;
 using internal::SocketRole;
 using Kind = OperationRecord::Kind;
 
-absl::Status Empty(const char* operation) {
-  return absl::FailedPreconditionError(
-      absl::StrCat(operation, ": there is no datagram socket"));
+EndpointOwner Of(const std::shared_ptr<Endpoint>& endpoint) {
+  return EndpointOwner(endpoint, "datagram socket");
 }
 
 }  // namespace
 
 DatagramSocket& DatagramSocket::operator=(DatagramSocket&& other) noexcept {
   if (this != &other) {
-    if (endpoint_ != nullptr) (void)Close();
-    endpoint_ = std::move(other.endpoint_);
+    internal::ReplaceEndpoint(endpoint_, std::move(other.endpoint_));
   }
   return *this;
 }
 
-DatagramSocket::~DatagramSocket() {
-  if (endpoint_ != nullptr) (void)Close();
-}
+DatagramSocket::~DatagramSocket() { internal::ReplaceEndpoint(endpoint_, nullptr); }
 
 absl::StatusOr<DatagramSocket> DatagramSocket::Bind(
     EventLoop& loop, const SocketAddress& address) {
@@ -53,13 +50,10 @@ absl::StatusOr<DatagramSocket> DatagramSocket::Attach(EventLoop& loop,
   return DatagramSocket(*std::move(endpoint));
 }
 
-bool DatagramSocket::is_open() const {
-  return endpoint_ != nullptr && endpoint_->is_open();
-}
+bool DatagramSocket::is_open() const { return Of(endpoint_).is_open(); }
 
 absl::Status DatagramSocket::Connect(const SocketAddress& peer) {
-  if (endpoint_ == nullptr) return Empty("connect");
-  return endpoint_->WithHandle("connect", [&](NativeSocket native) {
+  return Of(endpoint_).WithHandle("connect", [&](NativeSocket native) {
     return platform::Connect(native, peer).status();
   });
 }
@@ -67,7 +61,7 @@ absl::Status DatagramSocket::Connect(const SocketAddress& peer) {
 absl::Status DatagramSocket::ReceiveFrom(MutableBuffer buffer,
                                          DatagramHandler handler,
                                          const OperationOptions& options) {
-  if (endpoint_ == nullptr) return Empty("receive from");
+  if (endpoint_ == nullptr) return Of(endpoint_).Check("receive from");
   OperationRecord* record = endpoint_->NewOperation(Kind::kReceiveFrom);
   record->buffers.push_back(buffer);
   if (handler) record->handler = std::move(handler);
@@ -78,7 +72,7 @@ absl::Status DatagramSocket::SendTo(ConstBuffer data,
                                     const SocketAddress& destination,
                                     CompletionHandler handler,
                                     const OperationOptions& options) {
-  if (endpoint_ == nullptr) return Empty("send to");
+  if (endpoint_ == nullptr) return Of(endpoint_).Check("send to");
   if (destination.family() == AddressFamily::kUnspecified) {
     return absl::InvalidArgumentError(
         "send to: the destination is unspecified");
@@ -98,7 +92,7 @@ absl::Status DatagramSocket::Send(ConstBuffer data, CompletionHandler handler,
 absl::Status DatagramSocket::SendVector(std::span<const ConstBuffer> data,
                                         CompletionHandler handler,
                                         const OperationOptions& options) {
-  if (endpoint_ == nullptr) return Empty("send");
+  if (endpoint_ == nullptr) return Of(endpoint_).Check("send");
   if (data.size() > platform::kMaxVectorBuffers) {
     return absl::InvalidArgumentError(absl::StrCat(
         "send: a datagram can be gathered from at most ",
@@ -112,17 +106,17 @@ absl::Status DatagramSocket::SendVector(std::span<const ConstBuffer> data,
 
 absl::StatusOr<std::size_t> DatagramSocket::SendCopy(
     ConstBuffer data, const SocketAddress& destination) {
-  if (endpoint_ == nullptr) return Empty("send");
+  if (endpoint_ == nullptr) return Of(endpoint_).Check("send");
   return endpoint_->SendCopy(data, destination);
 }
 
 absl::Status DatagramSocket::StartReceive(
     DatagramsHandler handler, const DatagramReceiveOptions& options) {
-  if (endpoint_ == nullptr) return Empty("start receiving");
+  if (endpoint_ == nullptr) return Of(endpoint_).Check("start receiving");
   if (!handler) {
     return absl::InvalidArgumentError("start receiving: the handler is empty");
   }
-  absl::Status status = endpoint_->WithHandle(
+  absl::Status status = Of(endpoint_).WithHandle(
       "start receiving", [&](NativeSocket native) -> absl::Status {
         absl::Status enabled;
         if (options.destination) enabled = platform::EnableDatagramInfo(native);
@@ -138,61 +132,45 @@ absl::Status DatagramSocket::StartReceive(
 }
 
 absl::Status DatagramSocket::PauseReceive() {
-  if (endpoint_ == nullptr) return Empty("pause receiving");
-  return endpoint_->PauseReceiving(true, "pause receiving");
+  return Of(endpoint_).Pause(true, "pause receiving");
 }
 
 absl::Status DatagramSocket::ResumeReceive() {
-  if (endpoint_ == nullptr) return Empty("resume receiving");
-  return endpoint_->PauseReceiving(false, "resume receiving");
+  return Of(endpoint_).Pause(false, "resume receiving");
 }
 
-absl::Status DatagramSocket::Cancel() {
-  if (endpoint_ == nullptr) return Empty("cancel");
-  return endpoint_->CancelAll();
-}
+absl::Status DatagramSocket::Cancel() { return Of(endpoint_).Cancel(); }
 
 absl::Status DatagramSocket::Close(CloseHandler handler) {
-  if (endpoint_ == nullptr) return Empty("close");
-  return endpoint_->Close(std::move(handler), CloseMode::kGraceful);
+  return Of(endpoint_).Close(std::move(handler), CloseMode::kGraceful);
 }
 
 absl::StatusOr<SocketAddress> DatagramSocket::LocalAddress() const {
-  if (endpoint_ == nullptr) return Empty("local address");
-  return endpoint_->WithHandle("local address", platform::LocalAddress);
+  return Of(endpoint_).LocalAddress();
 }
 
 absl::StatusOr<SocketAddress> DatagramSocket::PeerAddress() const {
-  if (endpoint_ == nullptr) return Empty("peer address");
-  return endpoint_->WithHandle("peer address", platform::PeerAddress);
+  return Of(endpoint_).PeerAddress();
 }
 
 absl::Status DatagramSocket::SetOption(SocketOption option, int value) {
-  if (endpoint_ == nullptr) return Empty("set option");
-  return endpoint_->WithHandle("set option", [&](NativeSocket native) {
-    return platform::SetOption(native, option, value);
-  });
+  return Of(endpoint_).SetOption(option, value);
 }
 
 absl::StatusOr<int> DatagramSocket::GetOption(SocketOption option) const {
-  if (endpoint_ == nullptr) return Empty("get option");
-  return endpoint_->WithHandle("get option", [&](NativeSocket native) {
-    return platform::GetOption(native, option);
-  });
+  return Of(endpoint_).GetOption(option);
 }
 
 absl::Status DatagramSocket::JoinMulticast(const SocketAddress& group,
                                            std::uint32_t interface_index) {
-  if (endpoint_ == nullptr) return Empty("join multicast");
-  return endpoint_->WithHandle("join multicast", [&](NativeSocket native) {
+  return Of(endpoint_).WithHandle("join multicast", [&](NativeSocket native) {
     return platform::JoinMulticast(native, group, interface_index);
   });
 }
 
 absl::Status DatagramSocket::LeaveMulticast(const SocketAddress& group,
                                             std::uint32_t interface_index) {
-  if (endpoint_ == nullptr) return Empty("leave multicast");
-  return endpoint_->WithHandle("leave multicast", [&](NativeSocket native) {
+  return Of(endpoint_).WithHandle("leave multicast", [&](NativeSocket native) {
     return platform::LeaveMulticast(native, group, interface_index);
   });
 }

@@ -122,6 +122,14 @@ absl::Status Endpoint::CheckUsable(const char* operation) const {
   return loop_->CheckNotStopped(operation);
 }
 
+absl::Status Endpoint::CheckUnbroken(const char* operation) const {
+  if (!broken_.load(std::memory_order_acquire)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      operation,
+      ": a send or a connect has failed or was cancelled before; only closing "
+      "is left"));
+}
+
 OperationRecord* Endpoint::NewOperation(OperationRecord::Kind kind) {
   OperationRecord* record = loop_->TakeOperation();
   if (record == nullptr) record = new OperationRecord;
@@ -141,12 +149,7 @@ absl::Status Endpoint::Start(OperationRecord* record, const char* operation,
                              const OperationOptions& options) {
   Entering entering(*this);
   absl::Status status = CheckUsable(operation);
-  if (status.ok() && broken_.load(std::memory_order_acquire)) {
-    status = absl::FailedPreconditionError(absl::StrCat(
-        operation,
-        ": a send or a connect has failed or was cancelled before; only closing "
-        "is left"));
-  }
+  if (status.ok()) status = CheckUnbroken(operation);
   if (status.ok() && options.timeout <= absl::ZeroDuration()) {
     status = absl::InvalidArgumentError(
         absl::StrCat(operation, ": the timeout is not positive"));
@@ -333,24 +336,23 @@ absl::Status Endpoint::CancelAll() {
   }
   Guard guard(*this);
   if (guard) {
-    ApplyCancelAll(absl::StatusCode::kCancelled);
+    ApplyCancelAll();
   } else if (!loop_->Enqueue([keep = shared_from_this()] {
-               keep->ApplyCancelAll(absl::StatusCode::kCancelled);
+               keep->ApplyCancelAll();
              })) {
     return Gone("cancel");
   }
   return absl::OkStatus();
 }
 
-void Endpoint::ApplyCancelAll(absl::StatusCode code) {
-  const absl::Status why(code, Cancelled().message());
+void Endpoint::ApplyCancelAll() {
   if (type_ == SocketType::kStream) {
     for (OperationRecord* at = sends_.front(); at != nullptr; at = at->next) {
       if (BreaksStream(at->kind)) broken_.store(true);
     }
   }
-  Abort(receives_, receive_submitted_, why);
-  Abort(sends_, send_submitted_, why);
+  Abort(receives_, receive_submitted_, Cancelled());
+  Abort(sends_, send_submitted_, Cancelled());
   Schedule();
 }
 
@@ -358,11 +360,7 @@ absl::StatusOr<std::size_t> Endpoint::SendCopy(
     ConstBuffer data, const SocketAddress& destination) {
   Entering entering(*this);
   if (absl::Status status = CheckUsable("send"); !status.ok()) return status;
-  if (broken_.load(std::memory_order_acquire)) {
-    return absl::FailedPreconditionError(
-        "send: a send or a connect has failed or was cancelled before; only "
-        "closing is left");
-  }
+  if (absl::Status status = CheckUnbroken("send"); !status.ok()) return status;
   Guard guard(*this);
   if (guard) {
     if (closing_) return absl::FailedPreconditionError("send: the socket is closed");

@@ -186,9 +186,10 @@ class Endpoint final : public LoopRecord,
   }
 
   // --- with the endpoint: endpoint.cc, endpoint_run.cc, endpoint_close.cc
+  absl::Status CheckUnbroken(const char* operation) const;
   void Admit(OperationRecord* record, absl::Duration timeout);
   absl::Status ApplyCancel(OperationRecord& record, absl::Status why);
-  void ApplyCancelAll(absl::StatusCode code);
+  void ApplyCancelAll();
   void ApplyClose(CloseHandler handler, CloseMode mode);
   void AppendCopy(ConstBuffer data, const SocketAddress& destination);
   // Asks for a Run.
@@ -213,7 +214,6 @@ class Endpoint final : public LoopRecord,
   void ProgressSends();
   void ProgressConnect(OperationRecord* record);
   void SendGathered();
-  void EndSends(const absl::Status& status);
   void SendDatagrams();
   bool SendFromFile(OperationRecord* record);
   void ProgressReceives();

@@ -120,10 +120,8 @@ absl::Status Endpoint::Detach() {
     return absl::FailedPreconditionError(
         "detach: the event loop belongs to another thread");
   }
-  if (broken_.load(std::memory_order_acquire)) {
-    return absl::FailedPreconditionError(
-        "detach: a send or a connect has failed or was cancelled before; only "
-        "closing is left");
+  if (absl::Status status = CheckUnbroken("detach"); !status.ok()) {
+    return status;
   }
   if (!receives_.empty() || !sends_.empty() || !ended_.empty() ||
       !telling_.empty() || receiver_.index() != 0) {

@@ -1,7 +1,6 @@
 // Receiving and accepting without being asked each time: the receiver of an
 // endpoint is called with what there is (O12, R21).
 
-#include <algorithm>
 #include <array>
 #include <utility>
 

@@ -5,7 +5,6 @@
 #include <array>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "core/endpoint.h"
 #include "platform/datagram_io.h"
 #include "platform/error.h"
@@ -102,7 +101,7 @@ void Endpoint::ProgressConnect(OperationRecord* record) {
 // All that waits, up to the next operation of another kind, in one call.
 void Endpoint::SendGathered() {
   if (!failure_.ok()) {
-    EndSends(failure_);
+    EndAll(sends_, failure_);
     return;
   }
   std::size_t offered = 0;
@@ -129,7 +128,7 @@ void Endpoint::SendGathered() {
   }
   if (outcome.error != 0) {
     failure_ = platform::SystemError(outcome.error, "send");
-    EndSends(failure_);
+    EndAll(sends_, failure_);
   } else if (!outcome.would_block) {
     NoteSent(outcome.bytes, count);
   }
@@ -157,11 +156,6 @@ void Endpoint::NoteSent(std::size_t bytes, std::size_t count) {
     End(record, absl::OkStatus());
     if (count == 0) return;
   }
-}
-
-// The stream has failed: nothing more goes out.
-void Endpoint::EndSends(const absl::Status& status) {
-  EndAll(sends_, status);
 }
 
 // What waits, as much as one call takes. One that is refused ends alone: where

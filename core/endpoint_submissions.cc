@@ -229,7 +229,7 @@ void Endpoint::FinishSend(std::int64_t result) {
                 std::memory_order_release);
     End(record, std::move(status));
   } else if (result < 0) {
-    EndSends(failure_);
+    EndAll(sends_, failure_);
   } else {
     NoteSent(static_cast<std::size_t>(result), buffers_submitted_);
   }

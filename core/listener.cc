@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/attach_socket.h"
-#include "core/endpoint.h"
+#include "core/endpoint_owner.h"
 #include "core/operation_record.h"
 #include "platform/socket_options.h"
 #include "platform/sockets.h"
@@ -13,13 +13,13 @@ namespace weir {
 namespace {
 
 using internal::Endpoint;
+using internal::EndpointOwner;
 using internal::OperationRecord;
 using internal::SocketAttacher;
 using internal::SocketRole;
 
-absl::Status Empty(const char* operation) {
-  return absl::FailedPreconditionError(
-      absl::StrCat(operation, ": there is no listener"));
+EndpointOwner Of(const std::shared_ptr<Endpoint>& endpoint) {
+  return EndpointOwner(endpoint, "listener");
 }
 
 absl::Status NoHandler(const char* operation) {
@@ -31,15 +31,12 @@ absl::Status NoHandler(const char* operation) {
 
 Listener& Listener::operator=(Listener&& other) noexcept {
   if (this != &other) {
-    if (endpoint_ != nullptr) (void)Close();
-    endpoint_ = std::move(other.endpoint_);
+    internal::ReplaceEndpoint(endpoint_, std::move(other.endpoint_));
   }
   return *this;
 }
 
-Listener::~Listener() {
-  if (endpoint_ != nullptr) (void)Close();
-}
+Listener::~Listener() { internal::ReplaceEndpoint(endpoint_, nullptr); }
 
 absl::StatusOr<Listener> Listener::Listen(EventLoop& loop,
                                           const SocketAddress& address,
@@ -56,14 +53,12 @@ absl::StatusOr<Listener> Listener::Attach(EventLoop& loop, Socket&& socket) {
   return Listener(*std::move(endpoint));
 }
 
-bool Listener::is_open() const {
-  return endpoint_ != nullptr && endpoint_->is_open();
-}
+bool Listener::is_open() const { return Of(endpoint_).is_open(); }
 
 absl::Status Listener::Accept(AcceptHandler handler,
                               const OperationOptions& options,
                               EventLoop* loop) {
-  if (endpoint_ == nullptr) return Empty("accept");
+  if (endpoint_ == nullptr) return Of(endpoint_).Check("accept");
   if (!handler) return NoHandler("accept");
   OperationRecord* record =
       endpoint_->NewOperation(OperationRecord::Kind::kAccept);
@@ -74,48 +69,35 @@ absl::Status Listener::Accept(AcceptHandler handler,
 }
 
 absl::Status Listener::StartAccepting(AcceptHandler handler) {
-  if (endpoint_ == nullptr) return Empty("start accepting");
+  if (endpoint_ == nullptr) return Of(endpoint_).Check("start accepting");
   if (!handler) return NoHandler("start accepting");
   return endpoint_->StartReceiving(std::move(handler), "start accepting");
 }
 
 absl::Status Listener::PauseAccepting() {
-  if (endpoint_ == nullptr) return Empty("pause accepting");
-  return endpoint_->PauseReceiving(true, "pause accepting");
+  return Of(endpoint_).Pause(true, "pause accepting");
 }
 
 absl::Status Listener::ResumeAccepting() {
-  if (endpoint_ == nullptr) return Empty("resume accepting");
-  return endpoint_->PauseReceiving(false, "resume accepting");
+  return Of(endpoint_).Pause(false, "resume accepting");
 }
 
-absl::Status Listener::Cancel() {
-  if (endpoint_ == nullptr) return Empty("cancel");
-  return endpoint_->CancelAll();
-}
+absl::Status Listener::Cancel() { return Of(endpoint_).Cancel(); }
 
 absl::Status Listener::Close(CloseHandler handler) {
-  if (endpoint_ == nullptr) return Empty("close");
-  return endpoint_->Close(std::move(handler), CloseMode::kGraceful);
+  return Of(endpoint_).Close(std::move(handler), CloseMode::kGraceful);
 }
 
 absl::StatusOr<SocketAddress> Listener::LocalAddress() const {
-  if (endpoint_ == nullptr) return Empty("local address");
-  return endpoint_->WithHandle("local address", platform::LocalAddress);
+  return Of(endpoint_).LocalAddress();
 }
 
 absl::Status Listener::SetOption(SocketOption option, int value) {
-  if (endpoint_ == nullptr) return Empty("set option");
-  return endpoint_->WithHandle("set option", [&](NativeSocket native) {
-    return platform::SetOption(native, option, value);
-  });
+  return Of(endpoint_).SetOption(option, value);
 }
 
 absl::StatusOr<int> Listener::GetOption(SocketOption option) const {
-  if (endpoint_ == nullptr) return Empty("get option");
-  return endpoint_->WithHandle("get option", [&](NativeSocket native) {
-    return platform::GetOption(native, option);
-  });
+  return Of(endpoint_).GetOption(option);
 }
 
 }  // namespace weir

@@ -272,13 +272,19 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void EndSubmissions();
   void ShutDownEndpoint(std::shared_ptr<Endpoint> endpoint);
   void ExpireOperation(OperationRecord& record);
+  template <typename Use>
+  bool WithPools(Use use);
+  std::span<std::byte> Lend(std::unique_ptr<std::byte[]>& buffer,
+                            std::vector<std::unique_ptr<std::byte[]>>& pool,
+                            std::size_t size);
   bool RunOwnMessage();
 
   // --- timers
   TimerWheel& wheel();
   void ApplySetTimer(TimerRecord& timer, std::int64_t deadline_ns,
                      std::int64_t period_ns);
-  void InsertTimer(TimerRecord& timer, std::int64_t deadline_ns);
+  static std::int64_t DeadlineAfter(std::int64_t delay_ns);
+  void InsertTimer(TimerNode& node, std::int64_t deadline_ns);
   void ApplyCancelTimer(TimerRecord& timer);
   bool FireTimer(TimerNode& node);
 

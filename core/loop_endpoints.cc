@@ -7,7 +7,6 @@
 
 #include "core/endpoint.h"
 #include "core/loop_core.h"
-#include "platform/clock.h"
 
 namespace weir::internal {
 namespace {
@@ -23,6 +22,15 @@ constexpr std::size_t kMostBlocks = 1024;
 std::optional<std::int64_t> TakeResult(Submission& submission) {
   if (!std::exchange(submission.reported, false)) return std::nullopt;
   return submission.result;
+}
+
+Endpoint::Reports TakeSubmissionReports(Endpoint& endpoint) {
+  Endpoint::Reports reports;
+  if (endpoint.submissions != nullptr) {
+    reports.received = TakeResult(endpoint.submissions->receive);
+    reports.sent = TakeResult(endpoint.submissions->send);
+  }
+  return reports;
 }
 
 bool InFlight(const Endpoint& endpoint) {
@@ -88,17 +96,12 @@ int LoopCore::RunEndpoint(Endpoint& endpoint) {
     Schedule(endpoint, /*later=*/true);
     return 0;
   }
-  Endpoint::Reports reported{.conditions = ReadyList::TakeConditions(endpoint),
-                             .received = std::nullopt,
-                             .sent = std::nullopt};
+  Endpoint::Reports reported = TakeSubmissionReports(endpoint);
+  reported.conditions = ReadyList::TakeConditions(endpoint);
   // Reported when it was on the list of later ones, which nobody digests.
   if (ReadyList::TakeEnded(endpoint) &&
       rules_.model == ReadinessModel::kSingleShot) {
     endpoint.armed = endpoint.wanted = weir::Watch{};
-  }
-  if (endpoint.submissions != nullptr) {
-    reported.received = TakeResult(endpoint.submissions->receive);
-    reported.sent = TakeResult(endpoint.submissions->send);
   }
   absl::Status refusal = std::move(endpoint.refusal);
   endpoint.refusal = absl::OkStatus();
@@ -115,11 +118,7 @@ int LoopCore::RunEndpoint(Endpoint& endpoint) {
 }
 
 void LoopCore::ShutDownEndpoint(std::shared_ptr<Endpoint> endpoint) {
-  Endpoint::Reports reported;
-  if (endpoint->submissions != nullptr) {
-    reported.received = TakeResult(endpoint->submissions->receive);
-    reported.sent = TakeResult(endpoint->submissions->send);
-  }
+  const Endpoint::Reports reported = TakeSubmissionReports(*endpoint);
   Release();
   const int told = endpoint->ShutDown(reported);
   Acquire();
@@ -160,13 +159,7 @@ void LoopCore::EndSubmissions() {
 void LoopCore::InsertOperation(OperationRecord& record,
                                absl::Duration timeout) {
   if (ended_) return;
-  const std::int64_t now = platform::MonotonicNanoseconds();
-  const std::int64_t delay = absl::ToInt64Nanoseconds(timeout);
-  const std::int64_t deadline = delay > TimerWheel::kNoDeadline - 1 - now
-                                    ? TimerWheel::kNoDeadline - 1
-                                    : now + delay;
-  wheel().Insert(&record, deadline);
-  if (has_leader_ && wheel().NextDeadline() == deadline) WakeIfWaiting();
+  InsertTimer(record, DeadlineAfter(absl::ToInt64Nanoseconds(timeout)));
 }
 
 void LoopCore::CancelOperation(OperationRecord& record) {
@@ -222,56 +215,55 @@ bool LoopCore::RunOwnMessage() {
   return true;
 }
 
-OperationRecord* LoopCore::TakeOperation() {
+// Of several threads: with the pools' lock. Of one: for that one alone.
+template <typename Use>
+bool LoopCore::WithPools(Use use) {
   if (rules_.several_threads) {
     absl::MutexLock lock(&pool_mu_);
-    return operation_pool_.Take();
+    return use();
   }
-  return FrameOfThisThread() == nullptr ? nullptr : operation_pool_.Take();
+  return FrameOfThisThread() != nullptr && use();
+}
+
+OperationRecord* LoopCore::TakeOperation() {
+  OperationRecord* record = nullptr;
+  WithPools([&] {
+    record = operation_pool_.Take();
+    return record != nullptr;
+  });
+  return record;
 }
 
 bool LoopCore::GiveOperation(OperationRecord* record) {
-  if (rules_.several_threads) {
-    absl::MutexLock lock(&pool_mu_);
-    return operation_pool_.Give(record);
-  }
-  return FrameOfThisThread() != nullptr && operation_pool_.Give(record);
+  return WithPools([&] { return operation_pool_.Give(record); });
 }
 
 CopyBlock LoopCore::TakeBlock(std::size_t size) {
   if (size > CopyBlock::kUsual) return CopyBlock(size);
-  const auto take = [this]() -> CopyBlock {
-    if (blocks_.empty()) return CopyBlock();
-    CopyBlock block = std::move(blocks_.back());
-    blocks_.pop_back();
-    return block;
-  };
   CopyBlock block;
-  if (rules_.several_threads) {
-    absl::MutexLock lock(&pool_mu_);
-    block = take();
-  } else if (FrameOfThisThread() != nullptr) {
-    block = take();
-  }
-  return block.size() > 0 ? std::move(block) : CopyBlock(CopyBlock::kUsual);
+  const bool taken = WithPools([&] {
+    if (blocks_.empty()) return false;
+    block = std::move(blocks_.back());
+    blocks_.pop_back();
+    return true;
+  });
+  return taken ? std::move(block) : CopyBlock(CopyBlock::kUsual);
 }
 
 void LoopCore::GiveBlock(CopyBlock block) {
   if (block.size() != CopyBlock::kUsual) return;
-  if (rules_.several_threads) {
-    absl::MutexLock lock(&pool_mu_);
-    if (blocks_.size() < kMostBlocks) blocks_.push_back(std::move(block));
-  } else if (FrameOfThisThread() != nullptr && blocks_.size() < kMostBlocks) {
+  WithPools([&] {
+    if (blocks_.size() >= kMostBlocks) return false;
     blocks_.push_back(std::move(block));
-  }
+    return true;
+  });
 }
 
-namespace {
-
-std::span<std::byte> Lend(std::unique_ptr<std::byte[]>& buffer,
-                          std::vector<std::unique_ptr<std::byte[]>>& pool,
-                          std::size_t size) {
+std::span<std::byte> LoopCore::Lend(
+    std::unique_ptr<std::byte[]>& buffer,
+    std::vector<std::unique_ptr<std::byte[]>>& pool, std::size_t size) {
   if (buffer == nullptr) {
+    const Scope scope(*this);
     if (pool.empty()) {
       buffer = std::make_unique_for_overwrite<std::byte[]>(size);
     } else {
@@ -282,22 +274,12 @@ std::span<std::byte> Lend(std::unique_ptr<std::byte[]>& buffer,
   return std::span(buffer.get(), size);
 }
 
-}  // namespace
-
 std::span<std::byte> LoopCore::LentBuffer() {
-  Frame& frame = *FrameOfThisThread();
-  if (frame.lent != nullptr) return std::span(frame.lent.get(), kLentBytes);
-  const Scope scope(*this);
-  return Lend(frame.lent, lent_buffers_, kLentBytes);
+  return Lend(FrameOfThisThread()->lent, lent_buffers_, kLentBytes);
 }
 
 std::span<std::byte> LoopCore::LentDatagramBuffer() {
-  Frame& frame = *FrameOfThisThread();
-  if (frame.lent_for_datagrams != nullptr) {
-    return std::span(frame.lent_for_datagrams.get(), kLentDatagramBytes);
-  }
-  const Scope scope(*this);
-  return Lend(frame.lent_for_datagrams, lent_datagram_buffers_,
+  return Lend(FrameOfThisThread()->lent_for_datagrams, lent_datagram_buffers_,
               kLentDatagramBytes);
 }
 

@@ -16,13 +16,17 @@ TimerWheel& LoopCore::wheel() {
   return *wheel_;
 }
 
+// A delay that reaches beyond the clock's range never fires.
+std::int64_t LoopCore::DeadlineAfter(std::int64_t delay_ns) {
+  const std::int64_t now = platform::MonotonicNanoseconds();
+  return delay_ns > TimerWheel::kNoDeadline - 1 - now
+             ? TimerWheel::kNoDeadline - 1
+             : now + delay_ns;
+}
+
 void LoopCore::SetTimer(const std::shared_ptr<TimerRecord>& timer,
                         std::int64_t delay_ns, std::int64_t period_ns) {
-  const std::int64_t now = platform::MonotonicNanoseconds();
-  // A delay that reaches beyond the clock's range never fires.
-  const std::int64_t deadline = delay_ns > TimerWheel::kNoDeadline - 1 - now
-                                    ? TimerWheel::kNoDeadline - 1
-                                    : now + delay_ns;
+  const std::int64_t deadline = DeadlineAfter(delay_ns);
   Access access(*this);
   if (access) {
     ApplySetTimer(*timer, deadline, period_ns);
@@ -44,8 +48,8 @@ void LoopCore::ApplySetTimer(TimerRecord& timer, std::int64_t deadline_ns,
   InsertTimer(timer, deadline_ns);
 }
 
-void LoopCore::InsertTimer(TimerRecord& timer, std::int64_t deadline_ns) {
-  wheel().Insert(&timer, deadline_ns);
+void LoopCore::InsertTimer(TimerNode& node, std::int64_t deadline_ns) {
+  wheel().Insert(&node, deadline_ns);
   // A leader that waits for a later deadline has to be told.
   if (has_leader_ && wheel().NextDeadline() == deadline_ns) WakeIfWaiting();
 }

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/attach_socket.h"
-#include "core/endpoint.h"
+#include "core/endpoint_owner.h"
 #include "core/operation_record.h"
 #include "platform/socket_io.h"
 #include "platform/socket_options.h"
@@ -16,20 +16,20 @@ namespace weir {
 namespace {
 
 using internal::Endpoint;
+using internal::EndpointOwner;
 using internal::OperationRecord;
 using internal::SocketAttacher;
 using internal::SocketRole;
 using Kind = OperationRecord::Kind;
 
-absl::Status Empty(const char* operation) {
-  return absl::FailedPreconditionError(
-      absl::StrCat(operation, ": there is no stream"));
+EndpointOwner Of(const std::shared_ptr<Endpoint>& endpoint) {
+  return EndpointOwner(endpoint, "stream");
 }
 
 // Whether `endpoint` can move data.
 absl::Status CheckConnected(const std::shared_ptr<Endpoint>& endpoint,
                             const char* operation) {
-  if (endpoint == nullptr) return Empty(operation);
+  if (endpoint == nullptr) return Of(endpoint).Check(operation);
   if (endpoint->role() == SocketRole::kConnected) return absl::OkStatus();
   if (absl::Status status = endpoint->CheckUsable(operation); !status.ok()) {
     return status;
@@ -54,15 +54,12 @@ absl::Status StartSend(const std::shared_ptr<Endpoint>& endpoint, Kind kind,
 
 Stream& Stream::operator=(Stream&& other) noexcept {
   if (this != &other) {
-    if (endpoint_ != nullptr) (void)Close();
-    endpoint_ = std::move(other.endpoint_);
+    internal::ReplaceEndpoint(endpoint_, std::move(other.endpoint_));
   }
   return *this;
 }
 
-Stream::~Stream() {
-  if (endpoint_ != nullptr) (void)Close();
-}
+Stream::~Stream() { internal::ReplaceEndpoint(endpoint_, nullptr); }
 
 absl::StatusOr<Stream> Stream::Attach(EventLoop& loop, Socket&& socket) {
   auto endpoint =
@@ -85,18 +82,16 @@ absl::StatusOr<Stream> Stream::Open(EventLoop& loop, AddressFamily family) {
 }
 
 absl::StatusOr<Socket> Stream::Detach() {
-  if (endpoint_ == nullptr) return Empty("detach");
+  if (endpoint_ == nullptr) return Of(endpoint_).Check("detach");
   return SocketAttacher::Detach(*endpoint_);
 }
 
-bool Stream::is_open() const {
-  return endpoint_ != nullptr && endpoint_->is_open();
-}
+bool Stream::is_open() const { return Of(endpoint_).is_open(); }
 
 absl::Status Stream::Connect(const SocketAddress& address,
                              CompletionHandler handler,
                              const OperationOptions& options) {
-  if (endpoint_ == nullptr) return Empty("connect");
+  if (endpoint_ == nullptr) return Of(endpoint_).Check("connect");
   if (absl::Status status = endpoint_->CheckUsable("connect"); !status.ok()) {
     return status;
   }
@@ -214,19 +209,14 @@ absl::Status Stream::StartReceive(ReceiveHandler handler) {
 }
 
 absl::Status Stream::PauseReceive() {
-  if (endpoint_ == nullptr) return Empty("pause receiving");
-  return endpoint_->PauseReceiving(true, "pause receiving");
+  return Of(endpoint_).Pause(true, "pause receiving");
 }
 
 absl::Status Stream::ResumeReceive() {
-  if (endpoint_ == nullptr) return Empty("resume receiving");
-  return endpoint_->PauseReceiving(false, "resume receiving");
+  return Of(endpoint_).Pause(false, "resume receiving");
 }
 
-absl::Status Stream::Cancel() {
-  if (endpoint_ == nullptr) return Empty("cancel");
-  return endpoint_->CancelAll();
-}
+absl::Status Stream::Cancel() { return Of(endpoint_).Cancel(); }
 
 absl::Status Stream::Shutdown(ShutdownDirection direction) {
   if (absl::Status status = CheckConnected(endpoint_, "shut down");
@@ -239,39 +229,29 @@ absl::Status Stream::Shutdown(ShutdownDirection direction) {
 }
 
 absl::Status Stream::Close(CloseHandler handler, CloseMode mode) {
-  if (endpoint_ == nullptr) return Empty("close");
-  return endpoint_->Close(std::move(handler), mode);
+  return Of(endpoint_).Close(std::move(handler), mode);
 }
 
 absl::Status Stream::Bind(const SocketAddress& address) {
-  if (endpoint_ == nullptr) return Empty("bind");
-  return endpoint_->WithHandle("bind", [&](NativeSocket native) {
+  return Of(endpoint_).WithHandle("bind", [&](NativeSocket native) {
     return platform::Bind(native, address);
   });
 }
 
 absl::StatusOr<SocketAddress> Stream::LocalAddress() const {
-  if (endpoint_ == nullptr) return Empty("local address");
-  return endpoint_->WithHandle("local address", platform::LocalAddress);
+  return Of(endpoint_).LocalAddress();
 }
 
 absl::StatusOr<SocketAddress> Stream::PeerAddress() const {
-  if (endpoint_ == nullptr) return Empty("peer address");
-  return endpoint_->WithHandle("peer address", platform::PeerAddress);
+  return Of(endpoint_).PeerAddress();
 }
 
 absl::Status Stream::SetOption(SocketOption option, int value) {
-  if (endpoint_ == nullptr) return Empty("set option");
-  return endpoint_->WithHandle("set option", [&](NativeSocket native) {
-    return platform::SetOption(native, option, value);
-  });
+  return Of(endpoint_).SetOption(option, value);
 }
 
 absl::StatusOr<int> Stream::GetOption(SocketOption option) const {
-  if (endpoint_ == nullptr) return Empty("get option");
-  return endpoint_->WithHandle("get option", [&](NativeSocket native) {
-    return platform::GetOption(native, option);
-  });
+  return Of(endpoint_).GetOption(option);
 }
 
 }  // namespace weir

@@ -1,11 +1,9 @@
 #include <cstddef>
-#include <memory>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "examples/echo_apis.h"
-#include "examples/example_main.h"
-#include "weir/listener.h"
+#include "examples/tcp_echo.h"
 #include "weir/stream.h"
 
 namespace examples {
@@ -59,15 +57,9 @@ class Connection {
 }  // namespace
 
 void EchoByStream(weir::EventLoop& loop, weir::Socket listener) {
-  auto owned = std::make_unique<weir::Listener>(
-      ValueOrFail(weir::Listener::Attach(loop, std::move(listener))));
-  weir::Listener& accepting = *owned;
-  OkOrFail(accepting.StartAccepting(
-      [owned = std::move(owned)](
-          absl::StatusOr<weir::AcceptedStream>&& accepted) {
-        if (!accepted.ok()) return LogOnce(accepted.status());
-        (new Connection(std::move(accepted->stream)))->Start();
-      }));
+  AcceptStreams(loop, std::move(listener), [](weir::Stream stream) {
+    (new Connection(std::move(stream)))->Start();
+  });
 }
 
 }  // namespace examples

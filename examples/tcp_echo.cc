@@ -1,13 +1,16 @@
 #include "examples/tcp_echo.h"
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "examples/example_main.h"
+#include "weir/listener.h"
 
 namespace examples {
 
@@ -28,6 +31,19 @@ bool AcceptWaiting(weir::Socket& listener,
     use(std::move(socket));
   }
   return true;
+}
+
+void AcceptStreams(weir::EventLoop& loop, weir::Socket listener,
+                   absl::AnyInvocable<void(weir::Stream)> serve) {
+  auto owned = std::make_unique<weir::Listener>(
+      ValueOrFail(weir::Listener::Attach(loop, std::move(listener))));
+  weir::Listener& accepting = *owned;
+  OkOrFail(accepting.StartAccepting(
+      [owned = std::move(owned), serve = std::move(serve)](
+          absl::StatusOr<weir::AcceptedStream>&& accepted) mutable {
+        if (!accepted.ok()) return LogOnce(accepted.status());
+        serve(std::move(accepted->stream));
+      }));
 }
 
 weir::Interest EchoStream::OnEvent(const weir::Event& event) {

@@ -8,11 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
+#include "weir/event_loop.h"
 #include "weir/events.h"
 #include "weir/registration.h"
 #include "weir/socket.h"
+#include "weir/stream.h"
 
 namespace examples {
 
@@ -23,6 +26,10 @@ namespace examples {
 bool AcceptWaiting(weir::Socket& listener,
                    absl::FunctionRef<void(weir::Socket)> use);
 inline constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
+
+// Gives every connection that comes to `listener`, from now on, to `serve`.
+void AcceptStreams(weir::EventLoop& loop, weir::Socket listener,
+                   absl::AnyInvocable<void(weir::Stream)> serve);
 
 // One connection that gets back what it sends. What the peer is too slow to
 // take is kept, and nothing more is received until it has been sent: so much

@@ -6,19 +6,12 @@
 #include "examples/example_main.h"
 #include "examples/udp_echo_apis.h"
 #include "weir/datagram_socket.h"
-#include "weir/status.h"
 
 namespace examples {
 namespace {
 
 // With so much unsent, answers are dropped, as the network would.
 constexpr std::size_t kMostUnsent = 4 * 1024 * 1024;
-
-bool IsOfAnEarlierAnswer(const absl::Status& status) {
-  const weir::ErrorCause cause = weir::CauseOf(status);
-  return cause == weir::ErrorCause::kConnectionReset ||
-         cause == weir::ErrorCause::kConnectionRefused;
-}
 
 }  // namespace
 

@@ -79,12 +79,7 @@ UdpEcho::Next UdpEcho::Drain() {
   for (int i = 0; i < kMost; ++i) {
     absl::StatusOr<weir::Datagram> received = socket_.ReceiveFrom(buffer_);
     if (!received.ok()) {
-      const weir::ErrorCause cause = weir::CauseOf(received.status());
-      // An earlier answer's receiver has gone, again.
-      if (cause == weir::ErrorCause::kConnectionReset ||
-          cause == weir::ErrorCause::kConnectionRefused) {
-        continue;
-      }
+      if (IsOfAnEarlierAnswer(received.status())) continue;
       Log(std::string(received.status().message()));
       return Next::kPause;
     }
@@ -106,6 +101,12 @@ bool UdpEcho::SendAnswer() {
 }
 
 }  // namespace
+
+bool IsOfAnEarlierAnswer(const absl::Status& status) {
+  const weir::ErrorCause cause = weir::CauseOf(status);
+  return cause == weir::ErrorCause::kConnectionReset ||
+         cause == weir::ErrorCause::kConnectionRefused;
+}
 
 void UdpEchoByReadiness(weir::EventLoop& loop, weir::Socket socket) {
   auto echo = std::make_unique<UdpEcho>(loop, std::move(socket));

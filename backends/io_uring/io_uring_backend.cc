@@ -198,10 +198,7 @@ class IoUringBackend final : public Backend {
   // Not POLL_REMOVE: that leaves a multishot poll alive, and the file open, when
   // its report is just being made (-EALREADY, measured on Linux 6.18).
   void CancelPoll(std::uint64_t token) {
-    io_uring_sqe* entry = ring_->NextEntry();
-    io_uring_prep_cancel64(entry, token, 0);
-    io_uring_sqe_set_data64(entry, kIgnored);
-    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    ring_->PrepareCancel(token, kIgnored);
   }
   void RemovePoll(WatchedSocket& socket) {
     CancelPoll(TokenOf(socket));

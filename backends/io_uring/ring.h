@@ -46,6 +46,15 @@ class Ring {
   // An empty submission entry, of those there is room for.
   io_uring_sqe* NextEntry() { return io_uring_get_sqe(&ring_); }
 
+  // Asks for the end of the request with `user_data`; there is room for it. Its
+  // own completion, which comes only if it fails, has `ignored`.
+  void PrepareCancel(std::uint64_t user_data, std::uint64_t ignored) {
+    io_uring_sqe* entry = NextEntry();
+    io_uring_prep_cancel64(entry, user_data, 0);
+    io_uring_sqe_set_data64(entry, ignored);
+    entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  }
+
   // Hands the submission queue over and lets what it completed take effect,
   // without waiting.
   absl::Status Submit();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "platform/posix/sockaddr.h"
+#include "platform/socket_io.h"
 
 namespace weir::internal {
 namespace {
@@ -18,10 +19,8 @@ constexpr int kSendFlags = MSG_NOSIGNAL;
 
 // What a request points to besides the caller's buffers.
 struct Submissions::Message {
-  static constexpr std::size_t kMostBuffers = 64;
-
   msghdr header{};
-  std::array<iovec, kMostBuffers> buffers;
+  std::array<iovec, platform::kMaxVectorBuffers> buffers;
   sockaddr_storage address{};
   socklen_t address_length = sizeof(address);
 };
@@ -117,11 +116,8 @@ void Submissions::Cancel(Ring& ring, Submission& submission,
                          std::uint64_t ignored) {
   // A queue without room: the caller asks again, or the transfer ends by itself.
   if (!ring.MakeRoom(1).ok()) return;
-  io_uring_sqe* entry = ring.NextEntry();
-  io_uring_prep_cancel64(
-      entry, reinterpret_cast<std::uintptr_t>(&submission) | kMark, 0);
-  io_uring_sqe_set_data64(entry, ignored);
-  entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  ring.PrepareCancel(reinterpret_cast<std::uintptr_t>(&submission) | kMark,
+                     ignored);
 }
 
 void Submissions::Complete(const io_uring_cqe& completion, ReadyList& ready) {
