@@ -46,10 +46,32 @@ LoopCore::Frame* LoopCore::FrameOfThisThread() const {
   return frame;
 }
 
+void LoopCore::Take() {
+  mu_.Lock();
+  if (rules_.several_threads) return;
+  mu_.Await(absl::Condition(+[](bool* taken) { return !*taken; }, &taken_));
+  taken_ = true;
+  mu_.Unlock();
+}
+
+bool LoopCore::TryTake() {
+  if (rules_.several_threads) return mu_.TryLock();
+  absl::MutexLock lock(&mu_);
+  return !std::exchange(taken_, true);
+}
+
+void LoopCore::Give() {
+  if (!rules_.several_threads) {
+    mu_.Lock();
+    taken_ = false;
+  }
+  mu_.Unlock();
+}
+
 LoopCore::Access::Access(LoopCore& loop) : loop_(loop) {
   if (loop_.rules_.several_threads) {
-    loop_.mu_.Lock();
-    locked_ = granted_ = true;
+    loop_.Take();
+    taken_ = granted_ = true;
     return;
   }
   if (loop_.FrameOfThisThread() != nullptr) {
@@ -59,24 +81,24 @@ LoopCore::Access::Access(LoopCore& loop) : loop_(loop) {
     // its ring may be used from there alone. A stopped one is nobody's.
     const std::thread::id owner = loop_.owner_.load(std::memory_order_acquire);
     if (owner == std::this_thread::get_id()) {
-      loop_.mu_.Lock();
-      locked_ = granted_ = true;
+      loop_.Take();
+      taken_ = granted_ = true;
     } else if (owner == std::thread::id() || loop_.stopped()) {
-      locked_ = granted_ = loop_.mu_.TryLock();
+      taken_ = granted_ = loop_.TryTake();
     }
   }
   if (granted_) loop_.ApplyCommands(spent_);
 }
 
 LoopCore::Access::~Access() {
-  if (!locked_) return;
+  if (!taken_) return;
   if (loop_.rules_.several_threads) {
     loop_.TellLeader();
   } else if (loop_.embedded_) {
     // The outer loop waits for the handle: this is to be looked at.
     loop_.WakeIfWaiting();
   }
-  loop_.mu_.Unlock();
+  loop_.Give();
   spent_.clear();
   loop_.ApplyLeftCommands();
 }
@@ -158,10 +180,10 @@ void LoopCore::ApplyCommands(std::vector<Command>& spent) {
 // loop was left: whoever enqueues, and whoever gives access up, looks.
 void LoopCore::ApplyLeftCommands() {
   while (stopped() && has_commands_.load(std::memory_order_seq_cst) &&
-         mu_.TryLock()) {
+         TryTake()) {
     std::vector<Command> spent;
     ApplyCommands(spent);
-    mu_.Unlock();
+    Give();
   }
 }
 
@@ -242,7 +264,7 @@ class RunScope {
     frame_.loop = &loop;
     frame_.outer = current_frame;
     current_frame = &frame_;
-    loop_.mu_.Lock();
+    loop_.Take();
     frame_.id = ++loop_.last_frame_;
     loop_.newest_frame_.store(frame_.id, std::memory_order_release);
     frame_.next = loop_.frames_;
@@ -263,7 +285,7 @@ class RunScope {
     }
     GiveBack(frame_.lent, loop_.lent_buffers_);
     GiveBack(frame_.lent_for_datagrams, loop_.lent_datagram_buffers_);
-    loop_.mu_.Unlock();
+    loop_.Give();
     current_frame = frame_.outer;
     loop_.ApplyLeftCommands();
   }

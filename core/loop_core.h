@@ -12,7 +12,8 @@
 // of Run to its end, handlers included, and pays nothing for it; another
 // thread gets access only while nobody runs the loop, and otherwise hands over
 // a command, which is carried out before the running thread next touches the
-// state.
+// state. That is a flag and no mutex: a handler may take mutexes under which the
+// program also calls the loop, which a check of mutex orders would refuse.
 
 #ifndef WEIR_CORE_LOOP_CORE_H_
 #define WEIR_CORE_LOOP_CORE_H_
@@ -89,7 +90,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     LoopCore& loop_;
     std::vector<Command> spent_;
     bool granted_ = false;
-    bool locked_ = false;
+    bool taken_ = false;
   };
 
   // A short stay with access to the loop's state for an endpoint that has
@@ -202,6 +203,11 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   friend class RunScope;
 
   // --- turns
+  // Access from outside a handler: waits for it, asks for it, gives it up.
+  void Take();
+  bool TryTake();
+  void Give();
+  // Around what is the application's, inside Run.
   void Acquire() {
     if (rules_.several_threads) mu_.Lock();
   }
@@ -315,6 +321,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
 
   // Everything below: with Access.
   Mutex mu_;
+  // With one thread: somebody has access.
+  bool taken_ ABSL_GUARDED_BY(mu_) = false;
   absl::CondVar work_or_lead_;
   std::atomic<std::thread::id> owner_{};
   bool has_leader_ = false;

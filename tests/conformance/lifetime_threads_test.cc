@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "tests/conformance/conformance.h"
@@ -285,6 +286,43 @@ TEST_P(LifetimeThreads, R08_AReplacedHandlerMayCallTheLoopAsItGoes) {
       ASSERT_OK(loop->RunOnce(kPatience));
     }
     EXPECT_THAT(recorder.events(), ElementsAre(Events::kRemoved));
+  }
+}
+
+// A handler takes a mutex under which the program also calls the loop. A check
+// of mutex orders, as Abseil makes one where its checks are on, has nothing to
+// object to: the loop holds none of its own then.
+TEST_P(LifetimeThreads, O07_AHandlerMayTakeTheMutexUnderWhichTheLoopIsCalled) {
+  for (const int size : kLoopSizes) {
+    SCOPED_TRACE(size);
+    const auto loop = NewLoop(size);
+    Connection connection = Connected();
+    absl::Mutex mutex;
+    int told = 0;
+    const auto use = [&] {
+      absl::MutexLock lock(&mutex);
+      EXPECT_OK(loop->Post([] {}));
+      const Registration registration = Must(
+          loop->Register(connection.server, {.interest = Interest::kWritable},
+                         [&](const Event&) {
+                           absl::MutexLock inner(&mutex);
+                           ++told;
+                         }));
+      EXPECT_OK(registration.Modify({.interest = Interest::kReadable |
+                                                 Interest::kWritable}));
+      return registration;
+    };
+    const auto run_until = [&](int count) {
+      while (told < count) ASSERT_OK(loop->RunOnce(kPatience));
+    };
+    // Before the loop has a thread, and as the one that it belongs to.
+    for (int round = 0; round < 2; ++round) {
+      told = 0;
+      const Registration registration = use();
+      run_until(1);
+      ASSERT_OK(registration.Remove());
+      run_until(2);
+    }
   }
 }
 
