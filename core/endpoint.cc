@@ -102,9 +102,8 @@ absl::StatusOr<std::shared_ptr<Endpoint>> Endpoint::Create(
 }
 
 absl::StatusOr<AcceptedStream> Endpoint::MakeAccepted(
-    NativeSocket native, const SocketAddress& peer,
+    NativeSocket native, AddressFamily family, const SocketAddress& peer,
     const std::shared_ptr<LoopCore>& loop) {
-  const AddressFamily family = peer.family();
   auto endpoint = Create(loop, native, family, SocketType::kStream,
                          SocketRole::kConnected);
   if (!endpoint.ok()) {

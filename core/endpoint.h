@@ -106,7 +106,7 @@ class Endpoint final : public LoopRecord,
 
   // A stream of an accepted connection, which is closed if there can be none.
   static absl::StatusOr<AcceptedStream> MakeAccepted(
-      NativeSocket native, const SocketAddress& peer,
+      NativeSocket native, AddressFamily family, const SocketAddress& peer,
       const std::shared_ptr<LoopCore>& loop);
 
   // --- a thread that runs the loop, with nothing locked
@@ -230,8 +230,13 @@ class Endpoint final : public LoopRecord,
   int LendReceived(ReceiveHandler& handler);
   int LendChunks(ReceiveHandler& handler);
   bool LendChunk(ReceiveHandler& handler);
-  void DropChunks();
+  int LendSubmittedAccepts(AcceptHandler& handler);
+  bool LendSubmittedAccept(AcceptHandler& handler);
+  void DropUntold();
   int LendAccepted(AcceptHandler& handler);
+  bool MayAccept() const;
+  void TellAccepted(AcceptHandler& handler,
+                    absl::StatusOr<AcceptedStream> accepted);
   int LendDatagrams(DatagramsHandler& handler);
   int EndReceiver(absl::Status status);
 
@@ -241,8 +246,8 @@ class Endpoint final : public LoopRecord,
   }
   void TakeReports();
   void SubmitReceive(OperationRecord* record);
-  void SubmitReceiveMany();
-  void FinishReceiveMany(std::int64_t result);
+  void SubmitMany(Submission::Kind kind);
+  void FinishMany(std::int64_t result);
   void SubmitConnect(OperationRecord* record);
   void SubmitSends(std::span<const std::span<std::byte>> buffers);
   bool Submit(Submission& submission,
@@ -317,8 +322,8 @@ class Endpoint final : public LoopRecord,
   bool receive_submitted_ = false;
   // The last submission ended with "would block".
   bool receive_would_block_ = false;
-  // The mechanism is out of buffers: one is filled by a call when there is
-  // something, and then it is asked again.
+  // The mechanism is out of buffers or of descriptors: a call is made when there
+  // is something, and then it is asked again.
   bool receive_by_call_ = false;
   bool send_submitted_ = false;
   bool cancel_receive_ = false;

@@ -53,7 +53,7 @@ void Endpoint::CloseHandle() {
     LoopCore::Scope scope(*loop_);
     loop_->Unwatch(*this);
   }
-  DropChunks();
+  DropUntold();
   absl::MutexLock lock(&handle_mu_);
   handle_closed_ = true;
   if (type_ == SocketType::kStream && role() == SocketRole::kConnected) {

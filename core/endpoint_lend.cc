@@ -33,11 +33,11 @@ int Endpoint::Lend() {
     if (Submits()) return LendChunks(*stream);
     return readable_ ? LendReceived(*stream) : 0;
   }
-  if (!readable_) return 0;
   if (auto* accepted = std::get_if<AcceptHandler>(&receiver_)) {
-    return LendAccepted(*accepted);
+    if (Submits()) return LendSubmittedAccepts(*accepted);
+    return readable_ ? LendAccepted(*accepted) : 0;
   }
-  return LendDatagrams(std::get<DatagramsHandler>(receiver_));
+  return readable_ ? LendDatagrams(std::get<DatagramsHandler>(receiver_)) : 0;
 }
 
 int Endpoint::LendReceived(ReceiveHandler& handler) {
@@ -57,11 +57,21 @@ int Endpoint::LendReceived(ReceiveHandler& handler) {
   return 1;
 }
 
+// Connections that come when the loop is stopped go on waiting.
+bool Endpoint::MayAccept() const {
+  return !paused_ && !closing_ && !loop_->stopped();
+}
+
+void Endpoint::TellAccepted(AcceptHandler& handler,
+                            absl::StatusOr<AcceptedStream> accepted) {
+  Unlock();
+  handler(std::move(accepted));
+  Lock();
+}
+
 int Endpoint::LendAccepted(AcceptHandler& handler) {
   int told = 0;
-  // Connections that come when the loop is stopped go on waiting.
-  while (told < kMostAccepts && !paused_ && !closing_ &&
-         loop_->CheckNotStopped("accept").ok()) {
+  while (told < kMostAccepts && MayAccept()) {
     platform::AcceptOutcome outcome = platform::Accept(socket());
     if (outcome.would_block) {
       NotReadable();
@@ -69,15 +79,13 @@ int Endpoint::LendAccepted(AcceptHandler& handler) {
     }
     absl::StatusOr<AcceptedStream> accepted;
     if (outcome.ok()) {
-      accepted = MakeAccepted(outcome.socket, outcome.peer, loop_);
+      accepted = MakeAccepted(outcome.socket, family_, outcome.peer, loop_);
       if (!accepted.ok() && loop_->stopped()) return told;
     } else {
       accepted = platform::SystemError(outcome.error, "accept");
       if (absl::IsResourceExhausted(accepted.status())) Rest();
     }
-    Unlock();
-    handler(std::move(accepted));
-    Lock();
+    TellAccepted(handler, std::move(accepted));
     ++told;
     if (resting_) break;
   }

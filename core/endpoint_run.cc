@@ -96,8 +96,7 @@ void Endpoint::Settle(bool again) {
   if (!handle_closed_ && role() != SocketRole::kUnconnected) {
     Condition conditions = Condition::kNone;
     const bool by_mechanism =
-        Submits() && !std::holds_alternative<AcceptHandler>(receiver_) &&
-        !receive_by_call_ && !receive_would_block_;
+        Submits() && !receive_by_call_ && !receive_would_block_;
     if (receives && !readable_ && !by_mechanism) {
       conditions |= Condition::kReadable | Condition::kPeerClosed;
     }

@@ -92,11 +92,14 @@ void Endpoint::NoteSendFailure(std::int64_t result) {
   }
 }
 
-// --- receiving into the mechanism's buffers
+// --- receiving into the mechanism's buffers, and accepting, without end
 
-void Endpoint::SubmitReceiveMany() {
+// Of connections and chunks, how many one round tells.
+constexpr int kMostTold = 16;
+
+void Endpoint::SubmitMany(Submission::Kind kind) {
   Submission& submission = OwnSubmissions().receive;
-  submission.kind = Submission::Kind::kReceiveMany;
+  submission.kind = kind;
   submission.address = nullptr;
   LoopCore::Scope scope(*loop_);
   const absl::Status status = loop_->StartSubmission(submission, {});
@@ -111,8 +114,9 @@ void Endpoint::SubmitReceiveMany() {
 
 int Endpoint::LendChunks(ReceiveHandler& handler) {
   int told = 0;
-  constexpr int kMost = 16;
-  while (told < kMost && !paused_ && !closing_ && LendChunk(handler)) ++told;
+  while (told < kMostTold && !paused_ && !closing_ && LendChunk(handler)) {
+    ++told;
+  }
   if (told > 0 || paused_ || closing_ || receive_submitted_) return told;
   if (end_seen_) return EndReceiver(EndOfStream());
   if (receive_by_call_) {
@@ -120,7 +124,7 @@ int Endpoint::LendChunks(ReceiveHandler& handler) {
     receive_by_call_ = false;
     return LendReceived(handler);
   }
-  SubmitReceiveMany();
+  SubmitMany(Submission::Kind::kReceiveMany);
   return 0;
 }
 
@@ -140,19 +144,61 @@ bool Endpoint::LendChunk(ReceiveHandler& handler) {
   return true;
 }
 
-void Endpoint::DropChunks() {
-  if (submissions == nullptr) return;
-  LoopCore::Scope scope(*loop_);
-  while (auto chunk = loop_->NextChunk(submissions->receive)) {
-    loop_->ReturnChunk(chunk->id);
+int Endpoint::LendSubmittedAccepts(AcceptHandler& handler) {
+  int told = 0;
+  while (told < kMostTold && MayAccept() && LendSubmittedAccept(handler)) {
+    ++told;
   }
+  if (told > 0 || !MayAccept() || receive_submitted_) return told;
+  if (receive_by_call_) {
+    // Until a call finds nothing: at the limit of descriptors a multishot accept
+    // is refused even if nobody waits (survey 2.2).
+    if (!readable_) return 0;
+    told = LendAccepted(handler);
+    if (!readable_) receive_by_call_ = false;
+    if (told > 0 || receive_by_call_) return told;
+  }
+  SubmitMany(Submission::Kind::kAcceptMany);
+  return 0;
 }
 
-void Endpoint::FinishReceiveMany(std::int64_t result) {
-  if (closing_) DropChunks();
+bool Endpoint::LendSubmittedAccept(AcceptHandler& handler) {
+  if (submissions == nullptr) return false;
+  std::optional<NativeSocket> native;
+  {
+    LoopCore::Scope scope(*loop_);
+    native = loop_->NextAccepted(submissions->receive);
+  }
+  if (!native.has_value()) return false;
+  // Of one that was reset while it waited, the system has forgotten it.
+  const absl::StatusOr<SocketAddress> peer = platform::PeerAddress(*native);
+  TellAccepted(handler,
+               MakeAccepted(*native, family_,
+                            peer.ok() ? *peer : SocketAddress(), loop_));
+  return true;
+}
+
+// What the mechanism has brought and nobody will be told of.
+void Endpoint::DropUntold() {
+  if (submissions == nullptr) return;
+  Submission& receive = submissions->receive;
+  LoopCore::Scope scope(*loop_);
+  if (receive.kind == Submission::Kind::kAcceptMany) {
+    while (auto native = loop_->NextAccepted(receive)) {
+      (void)platform::Close(*native);
+    }
+    return;
+  }
+  while (auto chunk = loop_->NextChunk(receive)) loop_->ReturnChunk(chunk->id);
+}
+
+void Endpoint::FinishMany(std::int64_t result) {
+  if (closing_) DropUntold();
+  const bool accepts =
+      submissions->receive.kind == Submission::Kind::kAcceptMany;
   switch (CauseOfResult(result)) {
     case ErrorCause::kNone:
-      if (result == 0) end_seen_ = true;
+      if (result == 0 && !accepts) end_seen_ = true;
       break;
     case ErrorCause::kCancelled:
       break;
@@ -163,7 +209,13 @@ void Endpoint::FinishReceiveMany(std::int64_t result) {
       readable_ = false;
       break;
     default:
-      (void)ReceiveFailed(static_cast<int>(-result));
+      if (accepts) {
+        // The call that is made when somebody waits says what is the matter.
+        receive_by_call_ = true;
+        readable_ = false;
+      } else {
+        (void)ReceiveFailed(static_cast<int>(-result));
+      }
       break;
   }
 }
@@ -171,8 +223,9 @@ void Endpoint::FinishReceiveMany(std::int64_t result) {
 void Endpoint::FinishReceive(std::int64_t result) {
   receive_submitted_ = false;
   cancel_receive_ = false;
-  if (submissions->receive.kind == Submission::Kind::kReceiveMany) {
-    FinishReceiveMany(result);
+  if (submissions->receive.kind == Submission::Kind::kReceiveMany ||
+      submissions->receive.kind == Submission::Kind::kAcceptMany) {
+    FinishMany(result);
     return;
   }
   OperationRecord* record = receives_.front();

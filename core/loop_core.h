@@ -173,6 +173,9 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     return backend_->NextChunk(submission);
   }
   void ReturnChunk(std::int32_t id) { backend_->ReturnChunk(id); }
+  std::optional<NativeSocket> NextAccepted(Submission& submission) {
+    return backend_->NextAccepted(submission);
+  }
   bool has_submissions() const { return capabilities_.submissions; }
   // False if the frame is no more.
   bool PostToFrame(std::uint64_t frame, Message message);

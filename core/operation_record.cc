@@ -20,7 +20,8 @@ void OperationRecord::Indicate() {
       (*accept)(result.status);
     } else {
       (*accept)(Endpoint::MakeAccepted(
-          std::exchange(accepted, kInvalidSocket), address, target));
+          std::exchange(accepted, kInvalidSocket), address.family(), address,
+          target));
     }
   } else if (auto* datagram = std::get_if<DatagramHandler>(&handler)) {
     (*datagram)(DatagramCompletion{.status = result.status,

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -48,6 +49,16 @@ class IoUringBackend final : public Backend {
         wake_up_(std::move(wake_up)),
         several_threads_(options.threads > 1),
         max_events_(options.max_events) {}
+  // Completions that were never collected hold connections.
+  ~IoUringBackend() override {
+    constexpr int kAll = std::numeric_limits<int>::max();
+    ring_->Reap(kAll, [](const io_uring_cqe& completion) {
+      if (Submissions::Owns(completion.user_data)) {
+        Submissions::Discard(completion);
+      }
+      return false;
+    });
+  }
 
   std::string_view name() const override { return "io_uring"; }
 
@@ -92,6 +103,9 @@ class IoUringBackend final : public Backend {
     return submissions_.NextChunk(submission);
   }
   void ReturnChunk(std::int32_t id) override { submissions_.ReturnChunk(id); }
+  std::optional<NativeSocket> NextAccepted(Submission& submission) override {
+    return submissions_.NextAccepted(submission);
+  }
 
   absl::Status Submit() override {
     if (several_threads_) {

@@ -95,6 +95,12 @@ absl::Status Submissions::Start(
                            SOCK_NONBLOCK | SOCK_CLOEXEC);
       break;
     }
+    case Submission::Kind::kAcceptMany:
+      // Without an address: one place for it would be shared by all
+      // (io_uring_prep_accept(3)).
+      io_uring_prep_multishot_accept(entry, socket, nullptr, nullptr,
+                                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+      break;
     case Submission::Kind::kConnect: {
       Message* message = TakeMessage(submission);
       message->address_length =
@@ -121,8 +127,12 @@ void Submissions::Cancel(Ring& ring, Submission& submission,
 }
 
 void Submissions::Complete(const io_uring_cqe& completion, ReadyList& ready) {
-  auto& submission = *reinterpret_cast<Submission*>(
-      static_cast<std::uintptr_t>(completion.user_data & ~kMark));
+  Submission& submission = SubmissionOf(completion);
+  std::int64_t result = completion.res;
+  if (submission.kind == Submission::Kind::kAcceptMany && result >= 0) {
+    accepted_.Append(submission, static_cast<NativeSocket>(result));
+    result = 0;
+  }
   if ((completion.flags & IORING_CQE_F_BUFFER) != 0) {
     lent_->Append(submission,
                   static_cast<std::int32_t>(completion.flags >>
@@ -143,7 +153,16 @@ void Submissions::Complete(const io_uring_cqe& completion, ReadyList& ready) {
     free_.push_back(std::move(message));
   }
   submission.socket->Unpin();
-  ready.Report(submission, completion.res);
+  ready.Report(submission, result);
+}
+
+void Submissions::Discard(const io_uring_cqe& completion) {
+  const Submission::Kind kind = SubmissionOf(completion).kind;
+  if ((kind == Submission::Kind::kAccept ||
+       kind == Submission::Kind::kAcceptMany) &&
+      completion.res >= 0) {
+    (void)platform::Close(static_cast<NativeSocket>(completion.res));
+  }
 }
 
 }  // namespace weir::internal

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "backends/io_uring/accepted_sockets.h"
 #include "backends/io_uring/lent_buffers.h"
 #include "backends/io_uring/ring.h"
 #include "weir/backend.h"
@@ -33,23 +34,33 @@ class Submissions {
   // `ignored` is the user data of requests whose completion says nothing.
   void Cancel(Ring& ring, Submission& submission, std::uint64_t ignored);
   void Complete(const io_uring_cqe& completion, ReadyList& ready);
+  // Gives back what a completion brings that nobody will be told of.
+  static void Discard(const io_uring_cqe& completion);
 
   std::optional<ReceivedChunk> NextChunk(Submission& submission) {
     if (lent_ == nullptr) return std::nullopt;
     return lent_->Next(submission);
   }
   void ReturnChunk(std::int32_t id) { lent_->Return(id); }
+  std::optional<NativeSocket> NextAccepted(Submission& submission) {
+    return accepted_.Next(submission);
+  }
 
  private:
   struct Message;
   // User space has no addresses with the highest bit.
   static constexpr std::uint64_t kMark = std::uint64_t{1} << 63;
 
+  static Submission& SubmissionOf(const io_uring_cqe& completion) {
+    return *reinterpret_cast<Submission*>(
+        static_cast<std::uintptr_t>(completion.user_data & ~kMark));
+  }
   Message* TakeMessage(Submission& submission);
 
   std::vector<std::unique_ptr<Message>> free_;
   // Made for the first kReceiveMany.
   std::unique_ptr<LentBuffers> lent_;
+  AcceptedSockets accepted_;
 };
 
 }  // namespace weir::internal

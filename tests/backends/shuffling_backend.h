@@ -39,6 +39,9 @@ class ShufflingBackend final : public Backend {
     return real_->NextChunk(submission);
   }
   void ReturnChunk(std::int32_t id) override { real_->ReturnChunk(id); }
+  std::optional<NativeSocket> NextAccepted(Submission& submission) override {
+    return real_->NextAccepted(submission);
+  }
   absl::Status Submit() override { return real_->Submit(); }
   absl::Status Wait(std::int64_t timeout_ns) override {
     return real_->Wait(timeout_ns);

@@ -244,6 +244,58 @@ TEST_P(AcceptOperation, R21_AListenerThatRestsCloses) {
   TurnUntilCount(late, 1);
 }
 
+// An accepting that the mechanism carries out asks for a descriptor before
+// anybody comes (survey 2.2): that it gets none is nothing to tell.
+TEST_P(AcceptOperation, R21_WithoutDescriptorsNothingIsToldUntilSomebodyComes) {
+  weir::Listener listener = Listening();
+  Indications told;
+  Turn();
+  {
+    const NoDescriptorsLeft none;
+    ASSERT_OK(listener.StartAccepting(told.ForAccept("a")));
+    for (int i = 0; i < 5; ++i) Turn();
+    ExpectIdle();
+    EXPECT_THAT(told.entries(), IsEmpty());
+  }
+  std::vector<Socket> clients;
+  for (std::size_t i = 1; i <= 3; ++i) {
+    clients.push_back(Client(listener));
+    TurnUntilCount(told, i);
+  }
+  EXPECT_THAT(told.Take(), ::testing::Each("a OK 0"));
+}
+
+// Connections that were accepted, but not told of when the listener is closed or
+// the loop is stopped, are closed.
+TEST_P(AcceptOperation, R21_WhatNobodyIsToldOfIsClosed) {
+  const std::size_t before = OpenDescriptors();
+  for (const bool by_stop : {false, true}) {
+    auto loop = NewLoop();
+    weir::Listener listener = Must(
+        weir::Listener::Listen(*loop, SocketAddress::Ipv4Loopback(0)));
+    std::vector<Socket> clients;
+    for (int i = 0; i < 5; ++i) clients.push_back(Client(listener));
+    int accepted = 0;
+    bool closed = false;
+    ASSERT_OK(listener.StartAccepting(
+        [&](absl::StatusOr<AcceptedStream>&& connection) {
+          if (!connection.ok()) return;
+          ++accepted;
+          if (by_stop) {
+            loop->Stop();
+          } else {
+            EXPECT_OK(listener.Close([&] { closed = true; }));
+          }
+        }));
+    while (!closed && loop->RunOnce(kPatience).ok()) {
+    }
+    EXPECT_EQ(accepted, 1);
+    loop.reset();
+    for (Socket& client : clients) AwaitPeerClosed(client);
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
 // For another loop: the stream is used there from the beginning.
 TEST_P(AcceptOperation, R21_AConnectionForAnotherLoop) {
   const auto other = NewLoop();

@@ -134,8 +134,8 @@ class alignas(64) WatchedSocket {
 };
 
 // A transfer that a proactor carries out by itself: on a stream, or an accept.
-// kReceiveMany goes on until it is cancelled, into buffers of the mechanism:
-// Backend::NextChunk.
+// Two go on until they are cancelled: kReceiveMany, into buffers of the mechanism
+// (Backend::NextChunk), and kAcceptMany (Backend::NextAccepted).
 // The core owns it, and what it points to, and touches none of it between Start
 // and the report.
 struct Submission {
@@ -144,6 +144,7 @@ struct Submission {
     kReceiveMany,
     kSend,
     kAccept,
+    kAcceptMany,
     kConnect,
   };
 
@@ -157,7 +158,7 @@ struct Submission {
   // Bytes moved, or the accepted handle; or the system's number, negative.
   // A receive moves what is there, a send as much as goes at once. Of
   // kReceiveMany: 0 at the end of the stream; more if it has ended for no reason
-  // and may be started anew.
+  // and may be started anew. Of kAcceptMany: 0 if it has ended for no reason.
   std::int64_t result = 0;
   // The mechanism's own.
   void* backend_data = nullptr;
@@ -326,6 +327,12 @@ class Backend {
     return std::nullopt;
   }
   virtual void ReturnChunk(std::int32_t) {}
+
+  // Takes the next connection that a kAcceptMany has accepted, if there is one:
+  // the caller's to close. The socket was pushed onto the ready list when it came.
+  virtual std::optional<NativeSocket> NextAccepted(Submission&) {
+    return std::nullopt;
+  }
 
   // A descriptor that poll(2) finds readable when a Wait would return at once
   // (P07), or kInvalidSocket.
