@@ -14,6 +14,7 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/reflection.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "weir/backends.h"
@@ -141,6 +142,23 @@ weir::SocketAddress IpAddressFlag(std::string_view flag,
                             " is not an IP address with a port"));
   }
   return *address;
+}
+
+HostAndPort HostAndPortFlag(std::string_view flag, std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  std::uint32_t port = 0;
+  if (colon == 0 || colon == text.npos ||
+      !absl::SimpleAtoi(ForAbsl(text.substr(colon + 1)), &port) || port < 1 ||
+      port > 65535) {
+    UsageError(absl::StrCat("--", ForAbsl(flag), ": \"", ForAbsl(text),
+                            "\" is not HOST:PORT"));
+  }
+  const std::string_view host = text.substr(0, colon);
+  if (!host.starts_with('[') && host.find(':') != host.npos) {
+    UsageError(absl::StrCat("--", ForAbsl(flag), ": an IPv6 address before a "
+                            "port is written in brackets, not ", ForAbsl(text)));
+  }
+  return {.host = std::string(host), .port = static_cast<std::uint16_t>(port)};
 }
 
 void CheckRange(std::string_view flag, std::int64_t value, std::int64_t lowest,

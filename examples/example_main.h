@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -48,6 +49,12 @@ T ValueOrFail(absl::StatusOr<T> value) {
 
 // Values of flags; UsageError() if they are not what is accepted.
 weir::SocketAddress IpAddressFlag(std::string_view flag, std::string_view text);
+struct HostAndPort {
+  std::string host;
+  std::uint16_t port = 0;
+};
+// "example.org:80", "127.0.0.1:80", "[::1]:80".
+HostAndPort HostAndPortFlag(std::string_view flag, std::string_view text);
 void CheckRange(std::string_view flag, std::int64_t value, std::int64_t lowest,
                 std::int64_t highest);
 // The index of `text` in `possible`.

@@ -10,15 +10,17 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "examples/example_main.h"
+#include "weir/connector.h"
 #include "weir/event_loop.h"
 #include "weir/listener.h"
+#include "weir/resolver.h"
 #include "weir/socket_address.h"
 #include "weir/stream.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:0",
           "IP address and port to listen on; port 0 picks one");
 ABSL_FLAG(std::string, upstream, "",
-          "IP address and port of the server to forward to");
+          "host name or IP address, and port, of the server to forward to");
 
 namespace {
 
@@ -36,19 +38,12 @@ class Session {
   Session(weir::Stream client, weir::Stream upstream)
       : client_(std::move(client)), upstream_(std::move(upstream)) {}
 
-  void Start(const weir::SocketAddress& address) {
-    const absl::Status started = upstream_.Connect(
-        address,
-        [this](const weir::Completion& connected) {
-          if (!connected.ok()) return Fail(connected.status);
-          // What one side sends is worth passing on before the other has
-          // acknowledged what came before it.
-          upstream_.SetOption(weir::SocketOption::kNoDelay, 1).IgnoreError();
-          Forward(client_, upstream_);
-          Forward(upstream_, client_);
-        },
-        {.timeout = kConnectTimeout});
-    if (!started.ok()) Fail(started);
+  void Start() {
+    // What one side sends is worth passing on before the other has
+    // acknowledged what came before it.
+    upstream_.SetOption(weir::SocketOption::kNoDelay, 1).IgnoreError();
+    Forward(client_, upstream_);
+    Forward(upstream_, client_);
   }
 
  private:
@@ -85,12 +80,6 @@ class Session {
     if (!ending.ok()) Close(ending);
   }
 
-  // The client is reset, as if it had tried itself.
-  void Fail(const absl::Status& status) {
-    examples::LogOnce(status);
-    Close(status);
-  }
-
   // Any failure but the end of the loop is one of the connection, and resets
   // both sides of it.
   void Close(const absl::Status& status) {
@@ -116,16 +105,23 @@ class Session {
   bool closing_ = false;
 };
 
-void Serve(weir::EventLoop& loop, weir::Stream client,
-           const weir::SocketAddress& address) {
-  absl::StatusOr<weir::Stream> upstream =
-      weir::Stream::Open(loop, address.family());
-  if (!upstream.ok()) {
-    examples::LogOnce(upstream.status());
-    client.Close(nullptr, weir::CloseMode::kAbortive).IgnoreError();
-    return;
-  }
-  (new Session(std::move(client), *std::move(upstream)))->Start(address);
+// Connects to the server's first address that answers, for `client`.
+void Serve(weir::EventLoop& loop, weir::Resolver& resolver,
+           const examples::HostAndPort& server, weir::Stream client) {
+  const absl::Status started = weir::ConnectStream(
+      loop, resolver, server.host, server.port,
+      [client = std::move(client)](
+          absl::StatusOr<weir::Stream>&& upstream) mutable {
+        if (upstream.ok()) {
+          (new Session(std::move(client), *std::move(upstream)))->Start();
+          return;
+        }
+        // The client is reset, as if it had tried itself.
+        examples::LogOnce(upstream.status());
+        client.Close(nullptr, weir::CloseMode::kAbortive).IgnoreError();
+      },
+      {.timeout = kConnectTimeout});
+  if (!started.ok()) examples::LogOnce(started);
 }
 
 }  // namespace
@@ -135,19 +131,20 @@ int main(int argc, char** argv) {
       argc, argv, "forwards TCP connections to a server, in both directions");
   const weir::SocketAddress address =
       examples::IpAddressFlag("listen", absl::GetFlag(FLAGS_listen));
-  const weir::SocketAddress upstream =
-      examples::IpAddressFlag("upstream", absl::GetFlag(FLAGS_upstream));
+  const examples::HostAndPort upstream =
+      examples::HostAndPortFlag("upstream", absl::GetFlag(FLAGS_upstream));
 
   const auto loop = examples::CreateLoop();
+  const auto resolver = examples::ValueOrFail(weir::Resolver::Create(*loop));
   weir::Listener listener =
       examples::ValueOrFail(weir::Listener::Listen(*loop, address));
   // Connections inherit this.
   examples::OkOrFail(listener.SetOption(weir::SocketOption::kNoDelay, 1));
   const auto bound = examples::ValueOrFail(listener.LocalAddress());
   examples::OkOrFail(listener.StartAccepting(
-      [&loop, &upstream](absl::StatusOr<weir::AcceptedStream>&& accepted) {
+      [&](absl::StatusOr<weir::AcceptedStream>&& accepted) {
         if (!accepted.ok()) return examples::LogOnce(accepted.status());
-        Serve(*loop, std::move(accepted->stream), upstream);
+        Serve(*loop, *resolver, upstream, std::move(accepted->stream));
       }));
   examples::OkOrFail(loop->OnTermination());
   examples::AnnounceListening(*loop, bound);

@@ -219,7 +219,9 @@ TEST(CommandLineValues, ThreadsAndApiAreChecked) {
 }
 
 TEST(CommandLineValues, UpstreamIsNeededAndChecked) {
-  for (const char* value : {"", "nowhere", "127.0.0.1", "unix:/tmp/x"}) {
+  for (const char* value :
+       {"", "nowhere", "127.0.0.1", "unix:/tmp/x", ":80", "somewhere:0",
+        "somewhere:65536", "somewhere:http", "::1:80"}) {
     const Outcome outcome =
         RunProgram("tcp_proxy", {std::string("--upstream=") + value});
     EXPECT_EQ(outcome.exit_status, 2) << value;

@@ -347,6 +347,28 @@ TEST_P(TcpProxyRefused, ClientIsResetAtOnce) {
   EXPECT_LE(server().Descriptors(), before + 2);
 }
 
+// The server is given by its name.
+class TcpProxyToAName : public TcpProxy {
+ protected:
+  std::vector<std::string> ExtraArguments() override {
+    std::string argument = TcpProxy::ExtraArguments().front();
+    const std::size_t at = argument.find("127.0.0.1");
+    EXPECT_NE(at, argument.npos);
+    return {argument.replace(at, 9, "localhost")};
+  }
+};
+
+TEST_P(TcpProxyToAName, ConnectsToAnAddressOfIt) {
+  for (int i = 0; i < 3; ++i) {
+    const Ends ends = Connect();
+    ASSERT_EQ(::send(ends.client, "x", 1, MSG_NOSIGNAL), 1);
+    EXPECT_EQ(ReceiveOnce(ends.upstream), "x");
+    ::close(ends.client);
+    EXPECT_EQ(ReceiveOnce(ends.upstream), "");
+    ::close(ends.upstream);
+  }
+}
+
 // An echo server behind it: the echo tests' streams hold through the proxy.
 class TcpProxyToEcho : public ServerTest {
  protected:
@@ -386,6 +408,7 @@ const auto kKinds = ::testing::Values(ServerKind{"tcp_proxy", "epoll"},
                                       ServerKind{"tcp_proxy", "io_uring"});
 INSTANTIATE_TEST_SUITE_P(, TcpProxy, kKinds, KindName);
 INSTANTIATE_TEST_SUITE_P(, TcpProxyRefused, kKinds, KindName);
+INSTANTIATE_TEST_SUITE_P(, TcpProxyToAName, kKinds, KindName);
 INSTANTIATE_TEST_SUITE_P(, TcpProxyToEcho, kKinds, KindName);
 
 }  // namespace
