@@ -104,6 +104,37 @@ absl::Status DatagramSocket::SendVector(std::span<const ConstBuffer> data,
   return endpoint_->Start(record, "send", options);
 }
 
+absl::Status DatagramSocket::SendSegments(ConstBuffer data,
+                                          std::size_t segment_bytes,
+                                          const SocketAddress& destination,
+                                          CompletionHandler handler,
+                                          const OperationOptions& options) {
+  if (endpoint_ == nullptr) return Of(endpoint_).Check("send segments");
+  // UDP_MAX_SEGMENTS of the first Linux that has it; Windows takes as many.
+  constexpr std::size_t kMostSegments = 64;
+  if (segment_bytes == 0 ||
+      (!data.empty() && (data.size() - 1) / segment_bytes >= kMostSegments)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "send segments: ", data.size(), " bytes in pieces of ", segment_bytes,
+        " are not 1 to ", kMostSegments, " datagrams"));
+  }
+  if (!SegmentationSupported()) {
+    return absl::UnimplementedError(
+        "send segments: the system cannot cut datagrams");
+  }
+  OperationRecord* record = endpoint_->NewOperation(Kind::kSendTo);
+  record->SetBuffers(std::span(&data, 1));
+  // One datagram, or none, needs no cutting.
+  if (data.size() > segment_bytes) record->segment_bytes = segment_bytes;
+  record->address = destination;
+  record->handler = std::move(handler);
+  return endpoint_->Start(record, "send segments", options);
+}
+
+bool DatagramSocket::SegmentationSupported() {
+  return platform::SendOffloadSupported();
+}
+
 absl::StatusOr<std::size_t> DatagramSocket::SendCopy(
     ConstBuffer data, const SocketAddress& destination) {
   if (endpoint_ == nullptr) return Of(endpoint_).Check("send");

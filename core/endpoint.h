@@ -126,6 +126,9 @@ class Endpoint final : public LoopRecord,
   // The loop is shut down: everything is indicated and closed here. What the
   // mechanism has and has not reported is not coming back.
   int ShutDown(Reports reported);
+  // Resets the connection if the mechanism still sends from the application's
+  // buffers: they are free only when the peer has what is in them, or never will.
+  void AbortZeroCopy();
   // The mechanism refused the socket: everything ends with `status`.
   void Refuse(absl::Status status);
   bool finished() const { return finished_; }
@@ -261,14 +264,16 @@ class Endpoint final : public LoopRecord,
   void Sweep(OperationQueue& queue);
   // All of `queue` are to end with `why`.
   void Abort(OperationQueue& queue, bool submitted, const absl::Status& why);
-  // What goes out together: how many buffers, and `*offered` bytes.
+  // What goes out together, and in the same way: how many buffers, and
+  // `*offered` bytes.
   template <typename Buffer, std::size_t kMost>
   std::size_t Gather(std::array<Buffer, kMost>& buffers,
                      std::size_t* offered) const {
     std::size_t count = 0;
     for (OperationRecord* at = sends_.front();
-         at != nullptr && (at->kind == OperationRecord::Kind::kSend ||
-                           at->kind == OperationRecord::Kind::kSendCopy);
+         at != nullptr && at->zero_copy == sends_.front()->zero_copy &&
+         (at->kind == OperationRecord::Kind::kSend ||
+          at->kind == OperationRecord::Kind::kSendCopy);
          at = at->next) {
       for (std::size_t i = at->next_buffer;
            i < at->buffers.size() && count < buffers.size(); ++i) {
@@ -326,6 +331,8 @@ class Endpoint final : public LoopRecord,
   // is something, and then it is asked again.
   bool receive_by_call_ = false;
   bool send_submitted_ = false;
+  // The system does not send from the buffers here.
+  bool copies_sends_ = false;
   bool cancel_receive_ = false;
   bool cancel_send_ = false;
   std::uint32_t buffers_submitted_ = 0;

@@ -37,6 +37,15 @@ void Endpoint::ApplyClose(CloseHandler handler, CloseMode mode) {
   Schedule();
 }
 
+void Endpoint::AbortZeroCopy() {
+  if (submissions == nullptr || !submissions->send.in_flight ||
+      !submissions->send.zero_copy) {
+    return;
+  }
+  absl::MutexLock lock(&handle_mu_);
+  if (!handle_closed_) (void)platform::Abort(socket());
+}
+
 void Endpoint::Refuse(absl::Status status) {
   Lock();
   if (failure_.ok()) failure_ = std::move(status);
@@ -56,7 +65,9 @@ void Endpoint::CloseHandle() {
   DropUntold();
   absl::MutexLock lock(&handle_mu_);
   handle_closed_ = true;
-  if (type_ == SocketType::kStream && role() == SocketRole::kConnected) {
+  if (send_submitted_ && submissions->send.zero_copy) {
+    (void)platform::Abort(socket());
+  } else if (type_ == SocketType::kStream && role() == SocketRole::kConnected) {
     if (close_mode_ == CloseMode::kAbortive) {
       (void)platform::SetOption(socket(), SocketOption::kLinger, 0);
     } else if (!end_seen_) {

@@ -51,6 +51,7 @@ int Endpoint::LendReceived(ReceiveHandler& handler) {
   if (outcome.error != 0) return EndReceiver(ReceiveFailed(outcome.error));
   NoteReceived(outcome, buffer.size());
   if (outcome.bytes == 0) return EndReceiver(EndOfStream());
+  loop_->CountLentBuffer();
   Unlock();
   handler(Received{.data = buffer.first(outcome.bytes), .status = {}});
   Lock();
@@ -135,6 +136,7 @@ int Endpoint::LendDatagrams(DatagramsHandler& handler) {
   if (outcome.error != 0) {
     status = platform::SystemError(outcome.error, "receive");
   }
+  loop_->CountLentBuffer();
   Unlock();
   handler(ReceivedDatagrams{
       .datagrams = std::span(received).first(outcome.count),

@@ -175,7 +175,8 @@ void Endpoint::SendDatagrams() {
     used += parts.size();
     const bool to_peer = at->address.family() == AddressFamily::kUnspecified;
     batch[count++] = {.data = parts,
-                      .destination = to_peer ? nullptr : &at->address};
+                      .destination = to_peer ? nullptr : &at->address,
+                      .segment_size = at->segment_bytes};
   }
   const platform::BatchOutcome outcome =
       platform::SendDatagrams(socket(), std::span(batch).first(count));

@@ -14,6 +14,13 @@ namespace {
 
 using Kind = OperationRecord::Kind;
 
+// The memory that may be sent from without a copy is limited
+// (net.core.optmem_max), and not every kind of socket can.
+bool IsRefusalOfZeroCopy(ErrorCause cause) {
+  return cause == ErrorCause::kNoBuffers || cause == ErrorCause::kNoMemory ||
+         cause == ErrorCause::kNotSupported;
+}
+
 ErrorCause CauseOfResult(std::int64_t result) {
   return result >= 0 ? ErrorCause::kNone
                      : platform::CauseOfSystemCode(static_cast<int>(-result));
@@ -56,6 +63,7 @@ void Endpoint::SubmitReceive(OperationRecord* record) {
 void Endpoint::SubmitConnect(OperationRecord* record) {
   Submission& submission = OwnSubmissions().send;
   submission.kind = Submission::Kind::kConnect;
+  submission.zero_copy = false;
   submission.address = &record->address;
   send_submitted_ = record->submitted = Submit(submission, {});
 }
@@ -64,6 +72,9 @@ void Endpoint::SubmitSends(std::span<const std::span<std::byte>> buffers) {
   Submission& submission = OwnSubmissions().send;
   submission.kind = Submission::Kind::kSend;
   submission.address = nullptr;
+  submission.zero_copy = sends_.front()->zero_copy && !copies_sends_ &&
+                         family_ != AddressFamily::kUnix &&
+                         loop_->capabilities().zero_copy_sends;
   send_submitted_ = Submit(submission, buffers);
   if (!send_submitted_) return;
   buffers_submitted_ = static_cast<std::uint32_t>(buffers.size());
@@ -87,7 +98,8 @@ void Endpoint::TakeReports() {
 void Endpoint::NoteSendFailure(std::int64_t result) {
   const ErrorCause cause = CauseOfResult(result);
   if (result < 0 && sends_.front()->kind != Kind::kConnect &&
-      cause != ErrorCause::kWouldBlock && cause != ErrorCause::kCancelled) {
+      cause != ErrorCause::kWouldBlock && cause != ErrorCause::kCancelled &&
+      !(submissions->send.zero_copy && IsRefusalOfZeroCopy(cause))) {
     failure_ = platform::SystemError(static_cast<int>(-result), "send");
   }
 }
@@ -136,6 +148,7 @@ bool Endpoint::LendChunk(ReceiveHandler& handler) {
     chunk = loop_->NextChunk(submissions->receive);
   }
   if (!chunk.has_value()) return false;
+  loop_->CountLentBuffer();
   Unlock();
   handler(Received{.data = chunk->data, .status = {}});
   Lock();
@@ -270,6 +283,8 @@ void Endpoint::FinishSend(std::int64_t result) {
     writable_ = false;
   } else if (cause == ErrorCause::kCancelled) {
     // By us, or because the thread that submitted it has ended.
+  } else if (submissions->send.zero_copy && IsRefusalOfZeroCopy(cause)) {
+    copies_sends_ = true;
   } else if (record->kind == Kind::kConnect) {
     sends_.Pop();
     absl::Status status;

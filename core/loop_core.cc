@@ -632,6 +632,7 @@ LoopCounters LoopCore::counters() const {
       .messages = get(counters_.messages),
       .timers = get(counters_.timers),
       .wake_ups = get(counters_.wake_ups),
+      .buffers_lent = get(counters_.buffers_lent),
       .registrations = get(counters_.registrations)};
 }
 

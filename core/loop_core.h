@@ -188,6 +188,14 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   std::span<std::byte> LentBuffer();
   std::span<std::byte> LentDatagramBuffer();
   ReadinessModel readiness_model() const { return rules_.model; }
+  // Without access.
+  void CountLentBuffer() {
+    if (rules_.several_threads) {
+      counters_.buffers_lent.fetch_add(1, std::memory_order_relaxed);
+    } else {
+      Count(counters_.buffers_lent);
+    }
+  }
   void CountCompletions(int told) {
     Count(counters_.completions, static_cast<std::uint64_t>(told));
   }
@@ -380,6 +388,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     std::atomic<std::uint64_t> messages{0};
     std::atomic<std::uint64_t> timers{0};
     std::atomic<std::uint64_t> wake_ups{0};
+    std::atomic<std::uint64_t> buffers_lent{0};
     std::atomic<std::uint64_t> registrations{0};
     std::atomic<std::uint64_t> system_calls{0};
   };

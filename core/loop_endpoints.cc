@@ -148,6 +148,7 @@ void LoopCore::EndSubmissions() {
       in_flight = true;
       CancelSubmission(at->submissions->receive);
       CancelSubmission(at->submissions->send);
+      at->AbortZeroCopy();
     }
     if (!in_flight) return;
     constexpr std::int64_t kAskAgainNs = 100'000'000;

@@ -37,8 +37,10 @@ void OperationRecord::Clear() {
   phase = Phase::kDone;
   truncated = false;
   submitted = false;
+  zero_copy = false;
   next_buffer = 0;
   thread = 0;
+  segment_bytes = 0;
   result.status = absl::OkStatus();
   result.bytes = 0;
   size = 0;

@@ -113,10 +113,13 @@ class OperationRecord final : public TimerNode {
   // The mechanism has it, alone or with others: its end, which is asked for if
   // result.status says so, waits for the report.
   bool submitted = false;
+  bool zero_copy = false;
   // A send of which bytes went out: buffers[0] begins with the first unsent.
   std::uint32_t next_buffer = 0;
   // The frame whose thread indicates it; 0: any.
   std::uint64_t thread = 0;
+  // Of kSendTo: not 0, the data are several datagrams, each this long.
+  std::size_t segment_bytes = 0;
   std::atomic<std::uint32_t> references{0};
 
   Completion result;

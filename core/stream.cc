@@ -151,6 +151,7 @@ absl::Status Stream::SendVector(std::span<const ConstBuffer> data,
   }
   OperationRecord* record = endpoint_->NewOperation(Kind::kSend);
   record->SetBuffers(data);
+  record->zero_copy = options.zero_copy;
   record->handler = std::move(handler);
   return endpoint_->Start(record, "send", options);
 }

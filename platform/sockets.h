@@ -81,6 +81,10 @@ absl::Status Shutdown(NativeSocket socket, ShutdownDirection direction);
 absl::Status TakeError(NativeSocket socket, std::string_view operation,
                        std::string_view subject = {});
 
+// Resets a connected stream: what was to be sent is thrown away, and the peer is
+// told. The handle stays open.
+absl::Status Abort(NativeSocket socket);
+
 struct SocketDescription {
   AddressFamily family = AddressFamily::kUnspecified;
   SocketType type = SocketType::kStream;

@@ -64,7 +64,8 @@ class IoUringBackend final : public Backend {
 
   Capabilities capabilities() const override {
     return {.readiness_model = ReadinessModel::kSingleShot,
-            .submissions = true};
+            .submissions = true,
+            .zero_copy_sends = ring_->sends_without_copy()};
   }
 
   //   from     to       requests
@@ -124,6 +125,7 @@ class IoUringBackend final : public Backend {
     ring_->Reap(max_events_, [&](const io_uring_cqe& completion) {
       return Translate(completion, ready);
     });
+    if (ring_->empty()) submissions_.EndBurst();
     if (ring_->TakeLostCompletions()) {
       wake_up_armed_ = false;
       ready.ReportLoss();
@@ -163,7 +165,7 @@ class IoUringBackend final : public Backend {
   bool Translate(const io_uring_cqe& completion, ReadyList& ready) {
     if (completion.user_data == kIgnored) return false;
     if (Submissions::Owns(completion.user_data)) {
-      submissions_.Complete(completion, ready);
+      submissions_.Complete(*ring_, completion, ready, kIgnored);
       return true;
     }
     if (completion.user_data == kWakeUp) {

@@ -75,6 +75,11 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const Options& options) {
                        feature.name, " (Linux 6.1 has it)"));
     }
   }
+  if (io_uring_probe* probe = io_uring_get_probe_ring(&ring->ring_)) {
+    ring->sends_without_copy_ =
+        io_uring_opcode_supported(probe, IORING_OP_SENDMSG_ZC) != 0;
+    io_uring_free_probe(probe);
+  }
   return ring;
 }
 

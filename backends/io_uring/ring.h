@@ -83,6 +83,9 @@ class Ring {
     if (count > 0) io_uring_cq_advance(&ring_, static_cast<unsigned>(count));
   }
 
+  // No completion waits to be reaped.
+  bool empty() const { return io_uring_cq_ready(&ring_) == 0; }
+
   // True once after the kernel had no memory to keep completions for which the
   // queue had no room (io_uring_setup(2), EBADR): some are lost.
   bool TakeLostCompletions() { return std::exchange(lost_, false); }
@@ -92,6 +95,10 @@ class Ring {
     CountSystemCall();
     return io_uring_register_buf_ring(&ring_, &request, 0);
   }
+
+  // Whether the kernel knows the operation (io_uring_get_probe(3)); of those that
+  // were asked for at creation.
+  bool sends_without_copy() const { return sends_without_copy_; }
 
   // Readable while there are completions.
   int descriptor() const { return ring_.ring_fd; }
@@ -113,6 +120,7 @@ class Ring {
   bool initialised_ = false;
   bool enabled_ = false;
   bool lost_ = false;
+  bool sends_without_copy_ = false;
   std::atomic<std::uint64_t> system_calls_{0};
 };
 

@@ -33,7 +33,10 @@ class Submissions {
                      std::span<const std::span<std::byte>> buffers);
   // `ignored` is the user data of requests whose completion says nothing.
   void Cancel(Ring& ring, Submission& submission, std::uint64_t ignored);
-  void Complete(const io_uring_cqe& completion, ReadyList& ready);
+  void Complete(Ring& ring, const io_uring_cqe& completion, ReadyList& ready,
+                std::uint64_t ignored);
+  // The completion queue was found empty.
+  void EndBurst() { ++burst_; }
   // Gives back what a completion brings that nobody will be told of.
   static void Discard(const io_uring_cqe& completion);
 
@@ -56,8 +59,10 @@ class Submissions {
         static_cast<std::uintptr_t>(completion.user_data & ~kMark));
   }
   Message* TakeMessage(Submission& submission);
+  bool IsLongBurst(Submission& submission) const;
 
   std::vector<std::unique_ptr<Message>> free_;
+  std::uint32_t burst_ = 0;
   // Made for the first kReceiveMany.
   std::unique_ptr<LentBuffers> lent_;
   AcceptedSockets accepted_;

@@ -141,6 +141,16 @@ absl::Status Shutdown(NativeSocket socket, ShutdownDirection direction) {
   return absl::OkStatus();
 }
 
+// tcp_disconnect() in Linux, which purges the queue of what is to be sent.
+absl::Status Abort(NativeSocket socket) {
+  sockaddr nobody{};
+  nobody.sa_family = AF_UNSPEC;
+  if (::connect(ToDescriptor(socket), &nobody, sizeof(nobody)) != 0) {
+    return SystemError(errno, "connect AF_UNSPEC");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status TakeError(NativeSocket socket, std::string_view operation,
                        std::string_view subject) {
   int pending = 0;

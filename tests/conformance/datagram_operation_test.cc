@@ -210,6 +210,54 @@ TEST_P(DatagramOperation, O12_EveryDatagramIsLent) {
 }
 
 // An error is told, and the receiving goes on.
+// UDP segmentation: one send, several datagrams.
+TEST_P(DatagramOperation, O01_SegmentsArriveAsDatagrams) {
+  DatagramSocket from = Bound(), to = Bound();
+  const SocketAddress address = Must(to.LocalAddress());
+  Indications told;
+  EXPECT_CODE(from.SendSegments(BytesOf("abc"), 0, address, told.Handler("s")),
+              kInvalidArgument);
+  EXPECT_CODE(from.SendSegments(BytesOf(Pattern(65)), 1, address,
+                                told.Handler("s")),
+              kInvalidArgument);
+  EXPECT_CODE(DatagramSocket().SendSegments(BytesOf("abc"), 1, address,
+                                            told.Handler("s")),
+              kFailedPrecondition);
+  if (!DatagramSocket::SegmentationSupported()) {
+    EXPECT_CODE(from.SendSegments(BytesOf("abcdefgh"), 3, address,
+                                  told.Handler("s")),
+                kUnimplemented);
+    EXPECT_EQ(told.alive(), 0);
+    GTEST_SKIP() << "the system cannot cut datagrams";
+  }
+  EXPECT_EQ(told.alive(), 0);
+  Lent lent;
+  ASSERT_OK(to.StartReceive(lent.Handler()));
+  ASSERT_OK(from.SendSegments(BytesOf("abcdefgh"), 3, address,
+                              told.Handler("s")));
+  // One that needs no cutting, and one of nothing.
+  ASSERT_OK(from.SendSegments(BytesOf("ij"), 3, address, told.Handler("s")));
+  ASSERT_OK(from.SendSegments(BytesOf(""), 3, address, told.Handler("s")));
+  TurnUntil([&] { return lent.datagrams.size() == 5; });
+  EXPECT_THAT(lent.datagrams, ElementsAre("abc", "def", "gh", "ij", ""));
+  EXPECT_THAT(lent.errors, IsEmpty());
+  TurnUntilCount(told, 3);
+  EXPECT_THAT(told.Take(), ElementsAre("s OK 8", "s OK 2", "s OK 0"));
+  // More than one datagram could have: refused, and the socket goes on.
+  const std::string much = Pattern(70000);
+  ASSERT_OK(from.SendSegments(BytesOf(much), 1400, address,
+                              told.Handler("much")));
+  ASSERT_OK(from.SendTo(BytesOf("after"), address, told.Handler("s")));
+  TurnUntilCount(told, 2);
+  EXPECT_THAT(told.Take(), ElementsAre("much INVALID_ARGUMENT 0", "s OK 5"));
+  // To the connected peer.
+  ASSERT_OK(from.Connect(address));
+  ASSERT_OK(from.SendSegments(BytesOf("xyz"), 1, SocketAddress(),
+                              told.Handler("s")));
+  TurnUntil([&] { return lent.datagrams.size() == 9; });
+  EXPECT_EQ(lent.datagrams.back(), "z");
+}
+
 TEST_P(DatagramOperation, O12_AnErrorDoesNotEndTheReceiving) {
   DatagramSocket from = Bound();
   SocketAddress nobody;

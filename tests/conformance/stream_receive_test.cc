@@ -72,6 +72,35 @@ TEST_P(StreamReceive, O12_AResetIsTheLastIndication) {
   }
 }
 
+// Much was sent, and then the connection was reset, while the receiver was
+// paused. Linux tells it no more by itself when it goes on (see
+// Submissions::IsLongBurst).
+TEST_P(StreamReceive, O12_AResetBehindMuchDataIsTold) {
+  for (const std::size_t most : {1u << 16, 1u << 19, 1u << 20, 1u << 22}) {
+    SCOPED_TRACE(most);
+    StreamAndPeer pair = Connect(AddressFamily::kIpv4);
+    MustOk(pair.stream.SetOption(SocketOption::kReceiveBufferBytes, 4 << 20));
+    MustOk(pair.peer.SetOption(SocketOption::kSendBufferBytes, 4 << 20));
+    Indications told;
+    ASSERT_OK(pair.stream.StartReceive(told.ForReceived("r")));
+    Send(pair.peer, "x");
+    TurnUntilCount(told, 1);
+    ASSERT_OK(pair.stream.PauseReceive());
+    Turn();
+    const std::string data = Pattern(most);
+    std::size_t sent = 0;
+    // As much as it takes: there may be room for less.
+    for (int tries = 0; tries < 1000 && sent < most; ++tries) {
+      sent += Must(pair.peer.Send(BytesOf(data).subspan(sent))).bytes;
+      Turn();
+    }
+    Reset(pair.peer);
+    ASSERT_OK(pair.stream.ResumeReceive());
+    TurnUntil([&] { return told.alive() == 0; });
+    EXPECT_EQ(CauseOf(told.last_status()), ErrorCause::kConnectionReset);
+  }
+}
+
 TEST_P(StreamReceive, O12_OneReceiverAndNoReceivesBesides) {
   StreamAndPeer pair = Connect();
   Indications told, refused;
@@ -264,6 +293,23 @@ TEST_P(StreamReceive, O12_AFloodStarvesNobody) {
   EXPECT_TRUE(done());
   EXPECT_LT(calls, 100000u);
   DestroyLoop();
+}
+
+TEST_P(StreamReceive, P06_LentBuffersAreCounted) {
+  StreamAndPeer pair = Connect(AddressFamily::kIpv4);
+  Indications told;
+  ASSERT_OK(pair.stream.StartReceive(told.ForReceived("r")));
+  Turn();
+  EXPECT_EQ(loop().counters().buffers_lent, 0u);
+  for (std::size_t i = 1; i <= 3; ++i) {
+    Send(pair.peer, "abc");
+    TurnUntilCount(told, i);
+    EXPECT_EQ(loop().counters().buffers_lent, i);
+  }
+  // Its end lends nothing.
+  pair.peer.Close();
+  TurnUntilCount(told, 4);
+  EXPECT_EQ(loop().counters().buffers_lent, 3u);
 }
 
 }  // namespace

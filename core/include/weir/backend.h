@@ -73,6 +73,8 @@ struct Capabilities {
   // It carries out transfers by itself (a proactor): Backend::Start. On the
   // others (reactors) the core does, on top of readiness.
   bool submissions = false;
+  // Sends need not be copied: OperationOptions::zero_copy means something.
+  bool zero_copy_sends = false;
 };
 
 // What the core wants a mechanism to watch on one socket.
@@ -152,6 +154,9 @@ struct Submission {
   // From Start to the report, which the core takes and then clears.
   bool in_flight = false;
   bool reported = false;
+  // Of kSend: the kernel takes the bytes out of the buffers without a copy, and
+  // the report waits until it needs them no more.
+  bool zero_copy = false;
   WatchedSocket* socket = nullptr;
   // Where to connect to; where to write who was accepted.
   SocketAddress* address = nullptr;
@@ -159,9 +164,12 @@ struct Submission {
   // A receive moves what is there, a send as much as goes at once. Of
   // kReceiveMany: 0 at the end of the stream; more if it has ended for no reason
   // and may be started anew. Of kAcceptMany: 0 if it has ended for no reason.
+  // The mechanism's own until the report.
   std::int64_t result = 0;
   // The mechanism's own.
   void* backend_data = nullptr;
+  std::uint32_t burst = 0;
+  std::uint32_t burst_chunks = 0;
   std::int32_t first_chunk = -1;
   std::int32_t last_chunk = -1;
 };

@@ -104,6 +104,21 @@ class DatagramSocket {
                           CompletionHandler handler,
                           const OperationOptions& options = {});
 
+  // Several datagrams to one destination (an unspecified one: the connected
+  // peer) in one walk through the network stack: `data` cut into pieces of
+  // `segment_bytes`, of which the last may be shorter. Completes like SendTo, for
+  // all of them. InvalidArgument: `segment_bytes` is 0, or `data` is more than 64
+  // pieces. Unimplemented: SegmentationSupported() is false. What the system says
+  // comes with the completion: kMessageTooLong, for more bytes than one datagram
+  // could have; InvalidArgument, for pieces longer than the way takes whole; or
+  // that the way cannot (EIO in Linux).
+  absl::Status SendSegments(ConstBuffer data, std::size_t segment_bytes,
+                            const SocketAddress& destination,
+                            CompletionHandler handler,
+                            const OperationOptions& options = {});
+  // Whether the system can (UDP GSO; Linux since 4.18).
+  static bool SegmentationSupported();
+
   auto ReadFrom(MutableBuffer buffer, OperationOptions options = {}) {
     return MakeAwaitable<DatagramCompletion>(
         [this, buffer, options](DatagramHandler handler) {

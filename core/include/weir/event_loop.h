@@ -51,6 +51,7 @@ struct LoopCounters {
   std::uint64_t messages = 0;        // posted functions run
   std::uint64_t timers = 0;          // timer handler calls
   std::uint64_t wake_ups = 0;        // waits cut short from another thread
+  std::uint64_t buffers_lent = 0;    // to the handlers of StartReceive (O12)
   std::uint64_t registrations = 0;   // live at the moment
 };
 

@@ -107,6 +107,13 @@ struct OperationOptions {
   // has to be inside a handler of this loop; else FailedPrecondition. If that
   // thread leaves the loop first, another one that runs the loop takes over.
   bool on_this_thread = false;
+  // Of a send on a stream: where Capabilities::zero_copy_sends and the kind of
+  // socket allow, the system takes the bytes out of the buffers when it sends
+  // them, and the completion comes when it needs them no more, which can be as
+  // late as the peer's acknowledgement; elsewhere this changes nothing. For large
+  // buffers: below some 10 KiB a copy costs less. A stream that is closed, or
+  // whose loop ends, before that is reset.
+  bool zero_copy = false;
 };
 
 }  // namespace weir
