@@ -256,6 +256,10 @@ class Endpoint final : public LoopRecord,
   bool Submit(Submission& submission,
               std::span<const std::span<std::byte>> buffers);
   Submissions& OwnSubmissions();
+  bool ReceivesWithoutEnd() const {
+    return receive_submitted_ &&
+           submissions->receive.kind == Submission::Kind::kReceiveMany;
+  }
   void FinishReceive(std::int64_t result);
   void FinishSend(std::int64_t result);
   void NoteSendFailure(std::int64_t result);
@@ -305,7 +309,8 @@ class Endpoint final : public LoopRecord,
   bool again_ = false;
   bool readable_;
   bool writable_ = true;
-  // The peer's close was reported: an end that may never be reported again.
+  // The peer's close, or an error, was reported: an end that may never be
+  // reported again.
   bool hangup_reported_ = false;
   // Nothing more can be received.
   bool end_seen_ = false;

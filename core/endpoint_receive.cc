@@ -32,6 +32,16 @@ void Endpoint::Progress() {
     hangup_reported_ = true;
   }
   TakeReports();
+  // A multishot receive of Linux tries again after what it has received only if
+  // more data or an end is there, and a reset is neither (tcp_inq_hint()): one
+  // that comes together with data may never be told, above all if a send has met
+  // it. Started anew, it looks.
+  if (ReceivesWithoutEnd() &&
+      (Has(reports, Condition::kClosed | Condition::kError) ||
+       (!failure_.ok() && !hangup_reported_))) {
+    hangup_reported_ = true;
+    cancel_receive_ = true;
+  }
   if (closing_ || refused_) {
     const absl::Status why = closing_ ? ClosedStatus() : failure_;
     Abort(receives_, receive_submitted_, why);

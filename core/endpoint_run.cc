@@ -102,7 +102,11 @@ void Endpoint::Settle(bool again) {
     }
     if (sends && !writable_ && !send_submitted_) conditions |= Condition::kWritable;
     if (loop_->readiness_model() == ReadinessModel::kSingleShot) {
-      if (conditions != Condition::kNone) {
+      // Of a receive that goes on by itself the kernel can forget to tell how it
+      // ends (see Progress): a watch for nothing but that costs nothing until
+      // then.
+      if (conditions != Condition::kNone ||
+          (ReceivesWithoutEnd() && !hangup_reported_)) {
         watch = {.present = true,
                  .conditions = conditions,
                  .trigger = Trigger::kLevel,

@@ -72,6 +72,29 @@ TEST_P(StreamReceive, O12_AResetIsTheLastIndication) {
   }
 }
 
+// Data and the reset come at one moment: two things, both told. What is told of
+// the reset depends on who was told first, the receive or a send.
+TEST_P(StreamReceive, O12_AResetTogetherWithDataIsTold) {
+  for (const bool answers : {false, true}) {
+    for (int round = 0; round < 20; ++round) {
+      StreamAndPeer pair = Connect(AddressFamily::kIpv4);
+      Indications told;
+      ReceiveHandler record = told.ForReceived("r");
+      ASSERT_OK(pair.stream.StartReceive([&](const Received& received) {
+        if (answers && !received.end()) {
+          (void)pair.stream.SendCopy(received.data);
+        }
+        record(received);
+      }));
+      Turn();
+      Send(pair.peer, "abc");
+      Reset(pair.peer);
+      TurnUntilCount(told, 2);
+      EXPECT_THAT(told.entries(), ElementsAre("r OK 3", "r UNAVAILABLE 0"));
+    }
+  }
+}
+
 // Much was sent, and then the connection was reset, while the receiver was
 // paused. Linux tells it no more by itself when it goes on (see
 // Submissions::IsLongBurst).
