@@ -30,8 +30,8 @@ serve() {
   row=
   rm -f "$scratch/out"
   mkfifo "$scratch/out"
-  # timeout(1) passes SIGTERM on, and exits as the server does.
-  timeout -k 10 "$((SECONDS_OF_LOAD + 120))" "$EXAMPLES/echo_server" \
+  # timeout(1) passes SIGTERM on, once, and exits as the server does.
+  timeout --foreground -k 10 "$((SECONDS_OF_LOAD + 120))" "$EXAMPLES/echo_server" \
     --backend="$backend" --api="$api" --listen=127.0.0.1:0 \
     >"$scratch/out" 2>"$scratch/err" &
   server=$!

@@ -6,6 +6,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -133,18 +134,18 @@ void OkOrFail(const absl::Status& status) {
 weir::SocketAddress IpAddressFlag(std::string_view flag,
                                   std::string_view text) {
   const auto address = weir::SocketAddress::Parse(text);
-  if (!address.ok()) {
-    UsageError(
-        absl::StrCat("--", ForAbsl(flag), ": ", address.status().message()));
-  }
-  if (address->is_unix()) {
-    UsageError(absl::StrCat("--", ForAbsl(flag), ": ", ForAbsl(text),
-                            " is not an IP address with a port"));
+  if (!address.ok() || address->is_unix()) {
+    UsageError(absl::StrCat("--", ForAbsl(flag), ": \"", ForAbsl(text),
+                            "\" is not an IP address with a port, as "
+                            "127.0.0.1:80 or [::1]:80"));
   }
   return *address;
 }
 
 HostAndPort HostAndPortFlag(std::string_view flag, std::string_view text) {
+  if (text.empty()) {
+    UsageError(absl::StrCat("--", ForAbsl(flag), "=HOST:PORT is needed"));
+  }
   const std::size_t colon = text.rfind(':');
   std::uint32_t port = 0;
   if (colon == 0 || colon == text.npos ||
@@ -211,6 +212,16 @@ void AnnounceListening(const weir::EventLoop& loop,
   std::fflush(stdout);
 }
 
+// What ends the program asks once, or twice (timeout(1) tells the process and its
+// group). Only the first stops the loop; from then on, and to the end of the
+// process, when the loop watches no more, a request has nothing to do.
+void IgnoreRequestsWhileEnding() {
+  static auto* const watcher =
+      new absl::StatusOr<std::unique_ptr<weir::EventLoop>>(
+          weir::EventLoop::Create(weir::EventLoopOptions()));
+  if (watcher->ok()) (**watcher)->OnTermination().IgnoreError();
+}
+
 int RunLoop(weir::EventLoop& loop, int threads) {
   std::vector<absl::Status> ends(static_cast<std::size_t>(threads));
   std::vector<std::thread> others;
@@ -219,11 +230,20 @@ int RunLoop(weir::EventLoop& loop, int threads) {
     // A loop that has failed on one thread is of no use on the others.
     if (!end.ok()) loop.Stop();
   };
-  for (std::size_t i = 1; i < ends.size(); ++i) {
-    others.emplace_back(run, std::ref(ends[i]));
+  bool refused = false;
+  for (std::size_t i = 1; i < ends.size() && !refused; ++i) {
+    try {
+      others.emplace_back(run, std::ref(ends[i]));
+    } catch (const std::system_error& error) {
+      Log(absl::StrCat("thread ", i + 1, " of ", threads, ": ", error.what()));
+      refused = true;
+      loop.Stop();
+    }
   }
   run(ends[0]);
+  IgnoreRequestsWhileEnding();
   for (std::thread& other : others) other.join();
+  if (refused) return 1;
   // A thread that has returned in good order was stopped, and one that came
   // too late to run the stopped loop is told so: no failure.
   const bool stopped = std::any_of(ends.begin(), ends.end(),

@@ -113,6 +113,10 @@ class HttpRequestParser::Message : public http::basic_parser<true> {
     switch (field) {
       case http::field::host:
         ++hosts_;
+        // RFC 9112, 3.2: an invalid value is a bad request. No host has a space.
+        if (value.find(' ') != value.npos || value.find('\t') != value.npos) {
+          return Refuse(400, error);
+        }
         break;
       case http::field::content_length:
         has_length_ = true;
