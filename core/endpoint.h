@@ -78,6 +78,8 @@ class Endpoint final : public LoopRecord,
 
   // FailedPrecondition if the socket is closed or the loop was stopped.
   absl::Status CheckUsable(const char* operation) const;
+  // FailedPrecondition if only closing is left (O10).
+  absl::Status CheckUnbroken(const char* operation) const;
   bool is_open() const { return !closed_.load(std::memory_order_relaxed); }
   SocketRole role() const { return role_.load(std::memory_order_relaxed); }
   AddressFamily family() const { return family_; }
@@ -189,7 +191,6 @@ class Endpoint final : public LoopRecord,
   }
 
   // --- with the endpoint: endpoint.cc, endpoint_run.cc, endpoint_close.cc
-  absl::Status CheckUnbroken(const char* operation) const;
   void Admit(OperationRecord* record, absl::Duration timeout);
   absl::Status ApplyCancel(OperationRecord& record, absl::Status why);
   void ApplyCancelAll();

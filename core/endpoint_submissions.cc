@@ -134,7 +134,8 @@ int Endpoint::LendChunks(ReceiveHandler& handler) {
   if (receive_by_call_) {
     if (!readable_) return 0;
     receive_by_call_ = false;
-    return LendReceived(handler);
+    told = LendReceived(handler);
+    if (told > 0 || receiver_.index() == 0) return told;
   }
   SubmitMany(Submission::Kind::kReceiveMany);
   return 0;

@@ -63,7 +63,7 @@ void LoopCore::SuspectReportOnItsWay(RegistrationRecord& record,
                                      Condition conditions) {
   if (rules_.model == ReadinessModel::kSingleShot) {
     record.suspect |= conditions & record.armed.conditions;
-  } else if (has_leader_) {
+  } else if (has_leader_ && record.armed.conditions != Condition::kNone) {
     record.suspect |= conditions;
     record.suspect_turn = turn_;
   }
@@ -111,8 +111,11 @@ void LoopCore::FlushChanges() {
                            record->socket->role.load(std::memory_order_relaxed),
                            rules_);
     // Level watches look at the present state in any case, and a single-shot
-    // that is still armed has found nothing yet.
-    const bool same_again = look_again &&
+    // that is still armed has found nothing yet. One that is quiet until its
+    // handler has returned looks then.
+    const bool waits = rules_.several_threads && record->state.busy &&
+                       record->state.trigger == Trigger::kLevel;
+    const bool same_again = look_again && !waits &&
                             rules_.model == ReadinessModel::kPersistent &&
                             wanted.trigger == Trigger::kEdge;
     if (wanted == record->armed && !same_again) continue;

@@ -22,6 +22,15 @@ absl::Status Stale(const char* operation) {
       absl::StrCat(operation, ": the registration has been removed"));
 }
 
+// A bit that is none of Interest's would never be told.
+absl::Status CheckInterest(Interest interest, const char* operation) {
+  constexpr Interest kAll =
+      Interest::kReadable | Interest::kWritable | Interest::kHangup;
+  if ((interest & kAll) == interest) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(operation, ": the interest has unknown bits"));
+}
+
 // Which directions' draining `record` wants to hear of.
 std::uint8_t DrainWatch(const ReadinessState& state) {
   return state.trigger == Trigger::kEdge
@@ -64,6 +73,10 @@ absl::StatusOr<Registration> LoopCore::RegisterWithAccess(
     return absl::InvalidArgumentError(
         "register: the interest is empty; ask for readable, writable or "
         "hang-up");
+  }
+  if (absl::Status status = CheckInterest(options.interest, "register");
+      !status.ok()) {
+    return status;
   }
   if (!handler) {
     return absl::InvalidArgumentError("register: the handler is empty");
@@ -176,7 +189,13 @@ std::vector<absl::Status> LoopCore::ModifyBatch(
 absl::Status LoopCore::ModifyWithAccess(
     const Access& access, const std::shared_ptr<RegistrationRecord>& record,
     RegistrationChange& change, bool enable) {
-  if (!record->live.load(std::memory_order_acquire)) return Stale(enable ? "re-arm" : "modify");
+  const char* const operation = enable ? "re-arm" : "modify";
+  if (!record->live.load(std::memory_order_acquire)) return Stale(operation);
+  absl::Status status = CheckNotStopped(operation);
+  if (status.ok() && change.interest.has_value()) {
+    status = CheckInterest(*change.interest, operation);
+  }
+  if (!status.ok()) return status;
   if (access) {
     ApplyChange(*record, change, enable);
   } else {
@@ -216,6 +235,11 @@ absl::Status LoopCore::SetEnabled(
     const std::shared_ptr<RegistrationRecord>& record, bool enabled) {
   if (!record->live.load(std::memory_order_acquire)) {
     return Stale(enabled ? "enable" : "disable");
+  }
+  if (enabled) {
+    if (absl::Status status = CheckNotStopped("enable"); !status.ok()) {
+      return status;
+    }
   }
   Access access(*this);
   if (access) {

@@ -35,7 +35,7 @@ absl::Status Registration::Rearm() const {
 
 absl::Status Registration::Rearm(Interest interest) const {
   if (record_ == nullptr) return Empty("re-arm");
-  if (interest == Interest::kNone) {
+  if (is_live() && interest == Interest::kNone) {
     return absl::InvalidArgumentError(
         "re-arm: the interest is empty; ask for readable, writable or "
         "hang-up");

@@ -139,7 +139,9 @@ absl::StatusOr<Socket> Socket::Listen(const SocketAddress& address,
        SocketOption::kReuseAddress, true},
       {!address.is_unix() && options.reuse_port, SocketOption::kReusePort,
        true},
-      {address.is_ipv6(), SocketOption::kIpv6Only, options.ipv6_only},
+      // A mapped address is one of IPv4.
+      {address.is_ipv6(), SocketOption::kIpv6Only,
+       options.ipv6_only && !address.is_v4_mapped()},
   };
   for (const auto& setting : settings) {
     if (!setting.applies) continue;

@@ -224,6 +224,10 @@ absl::Status Stream::Shutdown(ShutdownDirection direction) {
       !status.ok()) {
     return status;
   }
+  if (absl::Status status = endpoint_->CheckUnbroken("shut down");
+      !status.ok()) {
+    return status;
+  }
   return endpoint_->WithHandle("shut down", [&](NativeSocket native) {
     return platform::Shutdown(native, direction);
   });

@@ -299,5 +299,47 @@ TEST_P(BadInput, P05_RegisteringWorksWithoutDescriptors) {
   }
 }
 
+TEST_P(BadInput, R01_AnInterestOfUnknownBitsIsRefused) {
+  Connection connection = Connected();
+  Recorder recorder;
+  constexpr auto kUnknown = static_cast<Interest>(0xf8);
+  EXPECT_CODE(loop().Register(connection.server, {.interest = kUnknown},
+                              recorder.Handler()),
+              kInvalidArgument);
+  const Registration registration =
+      Register(connection.server, {.interest = Interest::kReadable}, recorder);
+  EXPECT_CODE(registration.Modify({.interest = kUnknown}), kInvalidArgument);
+  EXPECT_CODE(registration.Rearm(kUnknown), kInvalidArgument);
+  ASSERT_OK(registration.Remove());
+  // A stale handle is stale, whatever it is asked.
+  EXPECT_CODE(registration.Rearm(Interest::kNone), kFailedPrecondition);
+  EXPECT_CODE(registration.Rearm(kUnknown), kFailedPrecondition);
+}
+
+// Letting go works; asking for more does not.
+TEST_P(BadInput, R19_ARegistrationOfAStoppedLoopIsOnlyLetGo) {
+  Connection connection = Connected();
+  Recorder recorder;
+  const Registration registration =
+      Register(connection.server, {.interest = Interest::kReadable}, recorder);
+  loop().Stop();
+  EXPECT_CODE(registration.Modify({.interest = Interest::kWritable}),
+              kFailedPrecondition);
+  EXPECT_CODE(registration.Rearm(), kFailedPrecondition);
+  EXPECT_CODE(registration.Enable(), kFailedPrecondition);
+  EXPECT_OK(registration.Disable());
+  EXPECT_OK(registration.Remove());
+}
+
+// It is one of IPv4, whatever is said of IPv6.
+TEST_P(BadInput, P01_ListeningOnAMappedAddress) {
+  Socket listener = Must(
+      Socket::Listen(Must(SocketAddress::Parse("[::ffff:127.0.0.1]:0"))));
+  const std::uint16_t port = AddressOf(listener).port();
+  Socket client = Must(Socket::Connect(SocketAddress::Ipv4Loopback(port)));
+  AwaitWritable(client);
+  EXPECT_OK(client.TakeError());
+}
+
 }  // namespace
 }  // namespace weir::conformance

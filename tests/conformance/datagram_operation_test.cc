@@ -256,6 +256,7 @@ TEST_P(DatagramOperation, O01_SegmentsArriveAsDatagrams) {
                               told.Handler("s")));
   TurnUntil([&] { return lent.datagrams.size() == 9; });
   EXPECT_EQ(lent.datagrams.back(), "z");
+  DestroyLoop();
 }
 
 TEST_P(DatagramOperation, O12_AnErrorDoesNotEndTheReceiving) {

@@ -87,7 +87,8 @@ class DatagramSocket {
   explicit operator bool() const { return endpoint_ != nullptr; }
   bool is_open() const;
 
-  // Sets the peer of Send, and takes datagrams from it alone, at once.
+  // Sets the peer of Send, and takes datagrams from it alone, at once. The
+  // unspecified address dissolves the tie.
   absl::Status Connect(const SocketAddress& peer);
 
   // One datagram each (O01). Datagrams that wait to be sent leave together in

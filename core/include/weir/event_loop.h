@@ -147,7 +147,7 @@ class EventLoop {
   // closing it removes the registration (R10).
   //
   // Errors, each leaving everything as it was (R13): InvalidArgument, the
-  // interest is empty, the handler is empty, or the handle turns out not to be
+  // interest is empty or has bits that mean nothing, the handler is empty, or the handle turns out not to be
   // an open socket; FailedPrecondition, the socket is closed or empty, is
   // registered with another loop (R11), or the loop is stopped; AlreadyExists,
   // it is registered with this loop (R11); ResourceExhausted, the kernel has

@@ -122,7 +122,7 @@ class Resolver {
   // ResolveHandler comes there.
   //
   // Errors at once, `handler` then being destroyed without having been called:
-  // InvalidArgument, `host` is empty, has a zero byte or more than 253
+  // InvalidArgument, the timeout is not positive; `host` is empty, has a zero byte or more than 253
   // characters (a final dot besides), or has a ':' or bracket and is no IPv6
   // address; or the handler is empty; or the family is no IP family.
   // ResourceExhausted, too many lookups wait for a thread already.

@@ -43,7 +43,7 @@ class Timer {
   absl::Status SetPeriodic(absl::Duration period);
 
   // Not set any more; a handler that is running finishes. OK if it was not
-  // set. On the loop's thread the handler is not called after this returned.
+  // set, and when the loop is stopped or destroyed. On the loop's thread the handler is not called after this returned.
   absl::Status Cancel();
 
  private:
