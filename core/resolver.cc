@@ -404,9 +404,6 @@ absl::StatusOr<Lookup> Resolver::Resolve(std::string_view host,
       !status.ok()) {
     return status;
   }
-  if (options.timeout <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError("resolve: the timeout is not positive");
-  }
   auto answer = AnswerForAddress(host, port, options.family);
   if (!answer.ok()) return answer.status();
   // Refused once the loop is stopped or gone; then loop_ must not be touched.

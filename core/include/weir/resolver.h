@@ -47,7 +47,8 @@ struct ResolverOptions {
 struct ResolveOptions {
   // kIpv4 and kIpv6 leave the other out.
   AddressFamily family = AddressFamily::kUnspecified;
-  // From the call of Resolve on, the wait for a thread included.
+  // From the call of Resolve on, the wait for a thread included. One that is over
+  // already is told as such, through the loop.
   absl::Duration timeout = absl::InfiniteDuration();
 };
 
@@ -122,7 +123,7 @@ class Resolver {
   // ResolveHandler comes there.
   //
   // Errors at once, `handler` then being destroyed without having been called:
-  // InvalidArgument, the timeout is not positive; `host` is empty, has a zero byte or more than 253
+  // InvalidArgument, `host` is empty, has a zero byte or more than 253
   // characters (a final dot besides), or has a ':' or bracket and is no IPv6
   // address; or the handler is empty; or the family is no IP family.
   // ResourceExhausted, too many lookups wait for a thread already.
