@@ -191,11 +191,12 @@ absl::Status LoopCore::ModifyWithAccess(
     RegistrationChange& change, bool enable) {
   const char* const operation = enable ? "re-arm" : "modify";
   if (!record->live.load(std::memory_order_acquire)) return Stale(operation);
-  absl::Status status = CheckNotStopped(operation);
-  if (status.ok() && change.interest.has_value()) {
-    status = CheckInterest(*change.interest, operation);
+  if (change.interest.has_value()) {
+    if (absl::Status status = CheckInterest(*change.interest, operation);
+        !status.ok()) {
+      return status;
+    }
   }
-  if (!status.ok()) return status;
   if (access) {
     ApplyChange(*record, change, enable);
   } else {
@@ -235,11 +236,6 @@ absl::Status LoopCore::SetEnabled(
     const std::shared_ptr<RegistrationRecord>& record, bool enabled) {
   if (!record->live.load(std::memory_order_acquire)) {
     return Stale(enabled ? "enable" : "disable");
-  }
-  if (enabled) {
-    if (absl::Status status = CheckNotStopped("enable"); !status.ok()) {
-      return status;
-    }
   }
   Access access(*this);
   if (access) {

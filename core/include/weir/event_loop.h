@@ -83,8 +83,10 @@ struct ModificationRequest {
 // Threads: every function may be called from any thread, and from handlers,
 // unless it says otherwise.
 //
-// Once the loop was stopped, everything that asks it for more fails with
-// FailedPrecondition; removing, closing and cancelling still work.
+// Once the loop was stopped, everything new fails with FailedPrecondition:
+// registering, posting, timers, operations. Removing, closing and cancelling
+// still work; a change to a registration is taken, and nothing comes of it, so
+// that a handler need not ask whether another thread has just stopped the loop.
 class EventLoop {
  public:
   // Errors: as CreateBackend; InvalidArgument for options out of range.

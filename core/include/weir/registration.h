@@ -77,9 +77,9 @@ struct RegistrationChange {
 // stopped; from another thread a change is checked at once, handed to that
 // thread, and wakes it.
 //
-// Errors of every call: FailedPrecondition, the handle is empty or stale, the
-// loop is destroyed, or it is stopped and asked for more than letting go;
-// InvalidArgument, an interest with bits that mean nothing; and those named.
+// Errors of every call: FailedPrecondition, the handle is empty or stale, or
+// the loop is destroyed; InvalidArgument, an interest with bits that mean
+// nothing; and those named.
 class Registration {
  public:
   Registration() = default;
