@@ -13,6 +13,9 @@
 #if WEIR_HAVE_IO_URING
 #include "backends/io_uring/io_uring_backend.h"
 #endif
+#if WEIR_HAVE_IOCP_PSN
+#include "backends/iocp/iocp_backend.h"
+#endif
 
 namespace weir {
 namespace {
@@ -33,14 +36,22 @@ constexpr Entry kBackends[] = {
 #if WEIR_HAVE_EPOLL
     {"epoll", internal::CreateEpollBackend},
 #endif
+#if WEIR_HAVE_IOCP_PSN
+    {"iocp-psn", internal::CreateIocpPsnBackend},
+#endif
 };
 
 absl::string_view View(std::string_view text) {
   return absl::string_view(text.data(), text.size());
 }
 
-void SetReason(std::string* reason, std::string text) {
-  if (reason != nullptr) *reason = std::move(text);
+// Names where readiness comes from, if that is not the same everywhere.
+void SetReason(std::string* reason, std::string text, const Backend& backend) {
+  if (reason == nullptr) return;
+  const std::string_view source = backend.capabilities().readiness_source;
+  *reason = source.empty()
+                ? std::move(text)
+                : absl::StrCat(text, "; readiness by ", View(source));
 }
 
 // The first that works. Of those before it, the reason tells why they do not.
@@ -56,7 +67,8 @@ absl::StatusOr<std::unique_ptr<Backend>> CreateBest(
                     ? absl::StrCat("auto: ", View(entry.name),
                                    " has everything it needs here")
                     : absl::StrCat("auto: ", View(entry.name), ", because ",
-                                   refusals));
+                                   refusals),
+                **backend);
       return backend;
     }
     last = backend.status();
@@ -90,10 +102,14 @@ absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(
   if (name == "auto") return CreateBest(options, reason);
   for (const Entry& entry : kBackends) {
     if (entry.name != name) continue;
-    SetReason(reason, absl::StrCat(View(name), ": ",
-                                   by_default ? "the default of this build"
-                                              : "asked for by name"));
-    return entry.create(options);
+    auto backend = entry.create(options);
+    if (!backend.ok()) return backend;
+    SetReason(reason,
+              absl::StrCat(View(name), ": ",
+                           by_default ? "the default of this build"
+                                      : "asked for by name"),
+              **backend);
+    return backend;
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "create backend: there is no backend \"", View(name),

@@ -60,7 +60,7 @@ void Endpoint::CloseHandle() {
   if (handle_closed_) return;
   {
     LoopCore::Scope scope(*loop_);
-    loop_->Unwatch(*this);
+    loop_->Unwatch(*this, HandleFate::kCloses);
   }
   DropUntold();
   absl::MutexLock lock(&handle_mu_);
@@ -142,7 +142,7 @@ absl::Status Endpoint::Detach() {
   closing_ = true;
   {
     LoopCore::Scope scope(*loop_);
-    loop_->Unwatch(*this);
+    loop_->Unwatch(*this, HandleFate::kStaysOpen);
   }
   {
     absl::MutexLock lock(&handle_mu_);

@@ -31,6 +31,11 @@ void Endpoint::Progress() {
                        Condition::kError)) {
     hangup_reported_ = true;
   }
+  // A receive may call it an end.
+  if (Has(reports, Condition::kError) && loop_->capabilities().errors_without_cause &&
+      role() == SocketRole::kConnected && failure_.ok()) {
+    failure_ = platform::SystemError(platform::kConnectionResetCode, "receive");
+  }
   TakeReports();
   // A multishot receive of Linux tries again after what it has received only if
   // more data or an end is there, and a reset is neither (tcp_inq_hint()): one

@@ -141,6 +141,16 @@ void LoopCore::FlushChanges() {
   flushing_.clear();
 }
 
+// Want of memory mends: what was noted is tried again.
+absl::Status LoopCore::SubmitChanges() {
+  unsubmitted_ = false;
+  absl::Status status = backend_->Submit();
+  if (!IsTransient(status)) return status;
+  unsubmitted_ = true;
+  retry_soon_ = true;
+  return absl::OkStatus();
+}
+
 void LoopCore::FlushEndpoint(Endpoint& endpoint) {
   if (endpoint.wanted == endpoint.armed) return;
   absl::Status status =

@@ -108,9 +108,8 @@ void LoopCore::TellLeader() {
   if (!has_leader_ || ended_) return;
   if (!dirty_.empty() || unsubmitted_) {
     FlushChanges();
-    unsubmitted_ = false;
     // A refusal shows again, and is told, when the leader submits.
-    if (!backend_->Submit().ok() || retry_soon_) WakeIfWaiting();
+    if (!SubmitChanges().ok() || retry_soon_) WakeIfWaiting();
   }
   if (HasWork() || !later_.empty() || !carried_over_.empty()) WakeIfWaiting();
 }
@@ -202,8 +201,7 @@ void LoopCore::WakeIfWaiting() {
 // and what is left for the next turn, would wait for a turn that nobody makes.
 void LoopCore::BeWakeable() {
   FlushChanges();
-  bool has_work = !backend_->Submit().ok() || retry_soon_;
-  unsubmitted_ = false;
+  bool has_work = !SubmitChanges().ok() || retry_soon_;
   has_work = has_work || HasWork() || !later_.empty() || !carried_over_.empty();
   waiting_.store(true, std::memory_order_seq_cst);
   if (has_work || inbox_filled_.load(std::memory_order_seq_cst) ||
@@ -385,12 +383,12 @@ absl::Status LoopCore::Lead(std::int64_t deadline_ns) {
   while (WatchedSocket* endpoint = later_.Pop()) ready_.Push(*endpoint);
   FlushChanges();
   Reap();
+  absl::Status status;
+  if (rules_.several_threads) status = SubmitChanges();
   std::int64_t timeout = WaitTime(deadline_ns);
   ++turn_;
   Count(counters_.turns);
   has_leader_ = true;
-  absl::Status status;
-  if (rules_.several_threads) status = backend_->Submit();
   waiting_.store(true, std::memory_order_seq_cst);
   if (inbox_filled_.load(std::memory_order_seq_cst) ||
       has_commands_.load(std::memory_order_seq_cst) || stopped()) {

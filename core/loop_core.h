@@ -161,7 +161,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void Schedule(Endpoint& endpoint, bool later);
   void SetWatch(Endpoint& endpoint, const weir::Watch& watch);
   // The mechanism forgets the socket, at once.
-  void Unwatch(Endpoint& endpoint);
+  void Unwatch(Endpoint& endpoint, HandleFate fate);
   // It has ended.
   void Forget(Endpoint& endpoint);
   void InsertOperation(OperationRecord& record, absl::Duration timeout);
@@ -263,7 +263,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
                     bool short_transfer, bool at_once);
   void ApplyEndRead(RegistrationRecord& record);
   void ApplyClose(SocketState& socket, RegistrationRecord* record);
-  void BeginRemoval(RegistrationRecord& record);
+  void BeginRemoval(RegistrationRecord& record,
+                    HandleFate fate = HandleFate::kStaysOpen);
   void Disarm(LoopRecord& record);
   void DisarmAll();
   void Fail(RegistrationRecord& record, absl::Status status);
@@ -273,12 +274,14 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void MarkDirty(LoopRecord& record);
   void FlushChanges();
   void FlushEndpoint(Endpoint& endpoint);
+  absl::Status SubmitChanges();
   void Reap();
   void DigestReports();
   void AddCheck(RegistrationRecord& record, Condition conditions);
   void ArmAllAnew();
   Condition Confirm(RegistrationRecord& record, Condition conditions);
   absl::Status TakeFailure(SocketState& socket, SocketRole& role);
+  absl::Status PresumedFailure(SocketState& socket, SocketRole role) const;
   bool Dispatch(RegistrationRecord& record);
   void DeliverRemoved(RegistrationRecord& record);
   void CallHandler(RegistrationRecord& record, Events events,

@@ -7,6 +7,7 @@
 
 #include "core/endpoint.h"
 #include "core/loop_core.h"
+#include "platform/error.h"
 
 namespace weir::internal {
 namespace {
@@ -70,13 +71,14 @@ void LoopCore::SetWatch(Endpoint& endpoint, const weir::Watch& watch) {
   if (watch != endpoint.armed) MarkDirty(endpoint);
 }
 
-void LoopCore::Unwatch(Endpoint& endpoint) {
+void LoopCore::Unwatch(Endpoint& endpoint, HandleFate fate) {
   endpoint.wanted = weir::Watch{};
   if (ended_) return;
   const bool watched = endpoint.armed.present || !endpoint.unpinned();
   Disarm(endpoint);
+  const bool first = backend_->Forget(endpoint, fate);
   // A request in the kernel keeps the file open: it goes first.
-  if (watched) (void)backend_->Submit();
+  if (watched || first) (void)backend_->Submit();
 }
 
 void LoopCore::Forget(Endpoint& endpoint) {
@@ -103,8 +105,12 @@ int LoopCore::RunEndpoint(Endpoint& endpoint) {
       rules_.model == ReadinessModel::kSingleShot) {
     endpoint.armed = endpoint.wanted = weir::Watch{};
   }
+  ReadyList::TakeDoubtful(endpoint);
   absl::Status refusal = std::move(endpoint.refusal);
   endpoint.refusal = absl::OkStatus();
+  if (const int code = ReadyList::TakeRefusal(endpoint)) {
+    refusal = platform::SystemError(code, "watch");
+  }
   // Another thread may free what has ended.
   std::shared_ptr<Endpoint> keep;
   if (rules_.several_threads) keep = endpoint.shared_from_this();

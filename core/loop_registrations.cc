@@ -275,11 +275,12 @@ absl::Status LoopCore::Remove(
 
 // The mechanism forgets the socket at once; `removed` is delivered as work,
 // never from inside the call (R09).
-void LoopCore::BeginRemoval(RegistrationRecord& record) {
+void LoopCore::BeginRemoval(RegistrationRecord& record, HandleFate fate) {
   if (record.phase != RegistrationRecord::Phase::kLive || ended_) return;
   record.live.store(false, std::memory_order_release);
   record.phase = RegistrationRecord::Phase::kRemoving;
   Disarm(record);
+  if (backend_->Forget(record, fate)) unsubmitted_ = true;
   if (record.socket->record.load(std::memory_order_relaxed) == &record) {
     record.socket->drain_watch.store(0, std::memory_order_relaxed);
   }
@@ -314,7 +315,11 @@ void LoopCore::LetGo(const std::shared_ptr<RegistrationRecord>& record) {
 
 void LoopCore::ApplyClose(SocketState& socket, RegistrationRecord* record) {
   if (!ended_) {
-    BeginRemoval(*record);
+    if (record->phase == RegistrationRecord::Phase::kLive) {
+      BeginRemoval(*record, HandleFate::kCloses);
+    } else {
+      backend_->Forget(*record, HandleFate::kCloses);
+    }
     // A request in the kernel keeps the file open, and with it a listener
     // listening and a connection unfinished (survey 2.2): those of this and of
     // earlier registrations go first.

@@ -67,6 +67,11 @@ void LoopCore::DigestReports() {
     }
     auto& record = static_cast<RegistrationRecord&>(*socket);
     if (record.phase != RegistrationRecord::Phase::kLive) continue;
+    if (const int code = ReadyList::TakeRefusal(record)) {
+      record.armed = weir::Watch{};
+      Fail(record, platform::SystemError(code, "register"));
+      continue;
+    }
     const Condition asked = record.armed.conditions;
     if (!ReadyList::TakeEnded(record)) {
       // The mechanism goes on watching and wants the present state looked at.
@@ -78,7 +83,8 @@ void LoopCore::DigestReports() {
     const Condition reported = ReadyList::Conditions(record);
     record.armed = weir::Watch{};
     MarkDirty(record);
-    Condition doubtful = std::exchange(record.suspect, Condition::kNone);
+    Condition doubtful = std::exchange(record.suspect, Condition::kNone) |
+                         ReadyList::TakeDoubtful(record);
     Condition missing = Condition::kNone;
     // A watch armed for this very wait is fresh. One of an earlier turn can
     // have fired before the wait. What it tells of may be gone since, through
@@ -139,7 +145,13 @@ Condition LoopCore::Confirm(RegistrationRecord& record, Condition conditions) {
 absl::Status LoopCore::TakeFailure(SocketState& socket, SocketRole& role) {
   Count(counters_.checks);
   if (role != SocketRole::kConnecting) {
-    return platform::TakeError(socket.native, "socket");
+    absl::Status failure = platform::TakeError(socket.native, "socket");
+    if (!failure.ok()) {
+      socket.failure_told.store(true, std::memory_order_relaxed);
+    } else if (capabilities_.errors_without_cause) {
+      failure = PresumedFailure(socket, role);
+    }
+    return failure;
   }
   absl::Status failure = platform::TakeError(socket.native, "connect",
                                              socket.ConnectTarget());
@@ -151,6 +163,23 @@ absl::Status LoopCore::TakeFailure(SocketState& socket, SocketRole& role) {
                                     "socket");
   }
   return failure;
+}
+
+// What an error is of which the system says nothing more.
+absl::Status LoopCore::PresumedFailure(SocketState& socket,
+                                       SocketRole role) const {
+  switch (role) {
+    case SocketRole::kConnected:
+      // It lasts; told once, as where it is an error that is taken.
+      if (socket.failure_told.exchange(true, std::memory_order_relaxed)) {
+        return absl::OkStatus();
+      }
+      return platform::SystemError(platform::kConnectionResetCode, "socket");
+    case SocketRole::kDatagram:
+      return platform::SystemError(platform::kConnectionRefusedCode, "socket");
+    default:
+      return absl::OkStatus();
+  }
 }
 
 // Tells the handler, if there is anything to tell. True if it was called.

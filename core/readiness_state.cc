@@ -62,7 +62,9 @@ Watch WantedFromSingleShots(const ReadinessState& state, SocketRole role,
     wanted &= ~state.raised;
     if (!state.peer_closed_seen) wanted |= Condition::kPeerClosed;
   }
-  if (OnlyClosedIsLeft(state, role, wanted)) return kQuietWatch;
+  if (OnlyClosedIsLeft(state, role, wanted)) {
+    return state.error_seen ? Watch{} : kQuietWatch;
+  }
   return Watch{.present = true,
                .conditions = wanted,
                .trigger = Trigger::kLevel,
@@ -86,6 +88,7 @@ void ForgetDelivered(ReadinessState& state) {
   state.withheld = Condition::kNone;
   state.peer_closed_seen = false;
   state.closed_seen = false;
+  state.error_seen = false;
   state.end_read = false;
 }
 
@@ -110,6 +113,9 @@ Events Digest(ReadinessState& state, SocketRole& role, Condition report,
   Condition directions = report & DirectionsOf(state.interest);
   Events events = Events::kNone;
   if (Has(report, Condition::kClosed)) state.closed_seen = true;
+  if (Has(report, Condition::kError) && role == SocketRole::kConnected) {
+    state.error_seen = true;
+  }
   if (role == SocketRole::kConnected &&
       (has_error ||
        Has(report, Condition::kPeerClosed | Condition::kClosed))) {

@@ -50,6 +50,8 @@ struct ReadinessState {
   // Reported since the last ForgetDelivered; neither ever unholds.
   bool peer_closed_seen = false;
   bool closed_seen = false;
+  // A connected stream has failed: it has nothing to tell after that.
+  bool error_seen = false;
   // A receive has returned the end of the stream: that the peer closed is no
   // news to whoever reads.
   bool end_read = false;

@@ -44,6 +44,11 @@ SocketRole RoleOf(const platform::SocketDescription& described) {
 // connect in progress: that it has failed, and there is nothing left to tell; or
 // that it had succeeded; or nothing.
 void NoteErrorTaken(SocketState& state, ErrorCause cause) {
+  if (cause == ErrorCause::kConnectionReset ||
+      cause == ErrorCause::kConnectionAborted ||
+      cause == ErrorCause::kTimedOut) {
+    state.failure_told.store(true, std::memory_order_relaxed);
+  }
   if (state.role.load(std::memory_order_relaxed) != SocketRole::kConnecting) {
     return;
   }

@@ -22,8 +22,10 @@ absl::Status SystemError(int code, std::string_view operation,
 // The cause alone; allocates nothing. Zero gives kNone.
 ErrorCause CauseOfSystemCode(int code);
 
-// The system's number for kCancelled.
+// The system's numbers for kCancelled, kConnectionReset and kConnectionRefused.
 extern const int kCancelledCode;
+extern const int kConnectionResetCode;
+extern const int kConnectionRefusedCode;
 
 }  // namespace weir::platform
 

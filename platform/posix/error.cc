@@ -121,6 +121,8 @@ absl::Status SystemError(int code, std::string_view operation,
 }
 
 const int kCancelledCode = ECANCELED;
+const int kConnectionResetCode = ECONNRESET;
+const int kConnectionRefusedCode = ECONNREFUSED;
 
 ErrorCause CauseOfSystemCode(int code) {
   if (code == 0) return ErrorCause::kNone;

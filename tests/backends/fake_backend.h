@@ -26,8 +26,15 @@ class FakeBackend final : public Backend {
     Watch from;
     Watch to;
   };
+  struct ForgetCall {
+    NativeSocket socket;
+    HandleFate fate;
 
-  explicit FakeBackend(ReadinessModel model) : model_(model) {}
+    friend bool operator==(const ForgetCall&, const ForgetCall&) = default;
+  };
+
+  explicit FakeBackend(ReadinessModel model, bool errors_without_cause = false)
+      : model_(model), errors_without_cause_(errors_without_cause) {}
 
   // --- the script; any thread
 
@@ -36,9 +43,15 @@ class FakeBackend final : public Backend {
   // by a kernel packet that names it, whatever becomes of the watch.
   void Report(NativeSocket socket, Condition conditions) {
     absl::MutexLock lock(&mu_);
-    WatchedSocket* watched = known_.at(socket);
-    watched->Pin();
-    reports_.push_back({watched, conditions});
+    AddReport(socket, {.conditions = conditions});
+  }
+  void ReportDoubtful(NativeSocket socket, Condition conditions) {
+    absl::MutexLock lock(&mu_);
+    AddReport(socket, {.conditions = conditions, .doubtful = true});
+  }
+  void ReportRefusal(NativeSocket socket, int system_code) {
+    absl::MutexLock lock(&mu_);
+    AddReport(socket, {.refusal = system_code});
   }
   void ReportLoss() {
     absl::MutexLock lock(&mu_);
@@ -69,6 +82,10 @@ class FakeBackend final : public Backend {
   std::vector<ArmCall> TakeArmCalls() {
     absl::MutexLock lock(&mu_);
     return std::exchange(arm_calls_, {});
+  }
+  std::vector<ForgetCall> TakeForgetCalls() {
+    absl::MutexLock lock(&mu_);
+    return std::exchange(forget_calls_, {});
   }
   // Whether `socket` is watched for anything.
   bool IsArmed(NativeSocket socket) {
@@ -104,7 +121,8 @@ class FakeBackend final : public Backend {
 
   std::string_view name() const override { return "fake"; }
   Capabilities capabilities() const override {
-    return {.readiness_model = model_};
+    return {.readiness_model = model_,
+            .errors_without_cause = errors_without_cause_};
   }
   absl::Status Arm(WatchedSocket& socket, const Watch& from,
                    const Watch& to) override {
@@ -118,6 +136,11 @@ class FakeBackend final : public Backend {
       armed_.erase(socket.socket());
     }
     return absl::OkStatus();
+  }
+  bool Forget(WatchedSocket& socket, HandleFate fate) override {
+    absl::MutexLock lock(&mu_);
+    forget_calls_.push_back({socket.socket(), fate});
+    return false;
   }
   absl::Status Submit() override {
     absl::MutexLock lock(&mu_);
@@ -145,10 +168,17 @@ class FakeBackend final : public Backend {
   }
   void Collect(ReadyList& ready) override {
     absl::MutexLock lock(&mu_);
-    for (const auto& [socket, conditions] : reports_) {
-      socket->Unpin();
-      if (model_ == ReadinessModel::kSingleShot) armed_.erase(socket->socket());
-      ready.Report(*socket, conditions);
+    for (const Pending& report : reports_) {
+      WatchedSocket& socket = *report.socket;
+      socket.Unpin();
+      if (model_ == ReadinessModel::kSingleShot) armed_.erase(socket.socket());
+      if (report.refusal != 0) {
+        ready.ReportRefusal(socket, report.refusal);
+      } else if (report.doubtful) {
+        ready.ReportDoubtful(socket, report.conditions);
+      } else {
+        ready.Report(socket, report.conditions);
+      }
     }
     reports_.clear();
     if (std::exchange(loss_, false)) ready.ReportLoss();
@@ -167,15 +197,25 @@ class FakeBackend final : public Backend {
   }
 
   struct Pending {
-    WatchedSocket* socket;
-    Condition conditions;
+    WatchedSocket* socket = nullptr;
+    Condition conditions = Condition::kNone;
+    bool doubtful = false;
+    int refusal = 0;
   };
+  void AddReport(NativeSocket socket, Pending report)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    report.socket = known_.at(socket);
+    report.socket->Pin();
+    reports_.push_back(report);
+  }
 
   const ReadinessModel model_;
+  const bool errors_without_cause_;
   absl::Mutex mu_;
   std::map<NativeSocket, WatchedSocket*> known_ ABSL_GUARDED_BY(mu_);
   std::map<NativeSocket, Watch> armed_ ABSL_GUARDED_BY(mu_);
   std::vector<ArmCall> arm_calls_ ABSL_GUARDED_BY(mu_);
+  std::vector<ForgetCall> forget_calls_ ABSL_GUARDED_BY(mu_);
   std::vector<Pending> reports_ ABSL_GUARDED_BY(mu_);
   std::deque<absl::Status> arm_refusals_ ABSL_GUARDED_BY(mu_);
   std::deque<absl::Status> submit_refusals_ ABSL_GUARDED_BY(mu_);

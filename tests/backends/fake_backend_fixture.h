@@ -14,8 +14,9 @@ class OnFakeBackend : public ::testing::TestWithParam<ReadinessModel> {
  protected:
   void SetUp() override { MakeLoop(1); }
 
-  void MakeLoop(int threads) {
-    auto backend = std::make_unique<test::FakeBackend>(GetParam());
+  void MakeLoop(int threads, bool errors_without_cause = false) {
+    auto backend = std::make_unique<test::FakeBackend>(GetParam(),
+                                                       errors_without_cause);
     fake_ = backend.get();
     EventLoopOptions options;
     options.threads = threads;

@@ -63,8 +63,8 @@ enum class ReadinessModel : std::uint8_t {
   kPersistent,
   // A watch ends with its first report; it is checked as level when armed and
   // the report is a snapshot that can be out of date when it is collected
-  // (io_uring poll, AFD poll). Every watch but the quiet one is level and
-  // one-shot.
+  // (io_uring poll, socket notifications). Every watch but the quiet one is
+  // level and one-shot.
   kSingleShot,
 };
 
@@ -75,6 +75,14 @@ struct Capabilities {
   bool submissions = false;
   // Sends need not be copied: OperationOptions::zero_copy means something.
   bool zero_copy_sends = false;
+  // kError says that a socket has failed, not that it has an error pending: the
+  // cause may be gone, or was never kept (Windows). The core then tells of a
+  // connected stream, once, that it was reset, and of a datagram socket that the
+  // port it sent to is unreachable (R15).
+  bool errors_without_cause = false;
+  // What tells readiness, where one mechanism has more than one such source:
+  // "ProcessSocketNotifications" or "AFD poll" (R23). Static.
+  std::string_view readiness_source = {};
 };
 
 // What the core wants a mechanism to watch on one socket.
@@ -97,13 +105,20 @@ inline constexpr Watch kQuietWatch{.present = true,
                                    .trigger = Trigger::kEdge,
                                    .persistence = Persistence::kPersistent};
 
+// What becomes of a socket's handle once the mechanism has forgotten it.
+enum class HandleFate : std::uint8_t {
+  // It may come back, on another record.
+  kStaysOpen,
+  // Its number may be another socket's after the next Submit.
+  kCloses,
+};
+
 class ReadyList;
 struct Submission;
 
 // The core's record of a registered socket, as a backend sees it. The address
-// stays valid from the first Arm() until the mechanism was told to forget
-// the socket, the batch that was then being collected has been collected, and
-// every Pin() has been undone. 64-byte alignment leaves six low bits of a
+// stays valid from the first Arm() until Forget(), the batch that was then
+// being collected has been collected, and every Pin() has been undone. 64-byte alignment leaves six low bits of a
 // pointer to a backend that sends it through a kernel.
 class alignas(64) WatchedSocket {
  public:
@@ -133,6 +148,8 @@ class alignas(64) WatchedSocket {
   bool linked_ = false;
   bool ended_ = false;
   Condition reported_ = Condition::kNone;
+  Condition doubtful_ = Condition::kNone;
+  int refusal_ = 0;
 };
 
 // A transfer that a proactor carries out by itself: on a stream, or an accept.
@@ -195,6 +212,20 @@ class ReadyList {
     socket.reported_ |= conditions;
     socket.ended_ = true;
     Push(socket);
+  }
+
+  // The same, if it cannot be told whether the report is of the present watch or
+  // of an earlier one: the core looks before it tells.
+  void ReportDoubtful(WatchedSocket& socket, Condition conditions) {
+    socket.doubtful_ |= conditions;
+    Report(socket, conditions);
+  }
+
+  // The mechanism does not take the socket, for which the system gave this
+  // number: the core tells, and forgets it.
+  void ReportRefusal(WatchedSocket& socket, int system_code) {
+    socket.refusal_ = system_code;
+    Report(socket, Condition::kNone);
   }
 
   // `submission` has ended with `result`.
@@ -261,6 +292,17 @@ class ReadyList {
   static void AddConditions(WatchedSocket& socket, Condition conditions) {
     socket.reported_ |= conditions;
   }
+  static Condition TakeDoubtful(WatchedSocket& socket) {
+    const Condition doubtful = socket.doubtful_;
+    socket.doubtful_ = Condition::kNone;
+    return doubtful;
+  }
+  // The system's number, 0 without a refusal.
+  static int TakeRefusal(WatchedSocket& socket) {
+    const int refusal = socket.refusal_;
+    socket.refusal_ = 0;
+    return refusal;
+  }
   // Whether a report has come since the last call.
   static bool TakeEnded(WatchedSocket& socket) {
     const bool ended = socket.ended_;
@@ -275,8 +317,9 @@ class ReadyList {
   bool loss_ = false;
 };
 
-// A mechanism. The core calls Arm, Submit and Collect one at a time; Wait by
-// one thread at a time, but possibly while another thread is in Arm or Submit; Wake from any thread at any time.
+// A mechanism. The core calls everything but Wait and Wake one at a time; Wait by
+// one thread at a time, but possibly while another thread is in one of the
+// others; Wake from any thread at any time.
 class Backend {
  public:
   static constexpr std::int64_t kForever =
@@ -293,13 +336,26 @@ class Backend {
   // earlier watch found is reported afterwards. May only note the change, to be handed
   // to the kernel by the next Submit or Wait, so that many changes cost one
   // system call (R12). A refusal leaves `from` in force and is told here if
-  // the mechanism tells at once, otherwise by reporting kError: the core then
-  // asks the socket for the cause.
+  // the mechanism tells at once, otherwise by ReportRefusal or by reporting
+  // kError: the core then asks the socket for the cause.
   virtual absl::Status Arm(WatchedSocket& socket, const Watch& from,
                            const Watch& to) = 0;
 
+  // `socket` will not be armed again: nothing of it is watched any more, and
+  // what the mechanism keeps about it goes. Absence by Arm may be short: this is
+  // the end. Called for each record that was armed or tried to be; again, with
+  // kCloses, if a handle that stayed open is closed before the record has gone.
+  // Returns whether the handle must not be closed before the next Submit. If
+  // that fails there is nothing more to be done.
+  virtual bool Forget(WatchedSocket& socket, HandleFate) {
+    static_cast<void>(socket);
+    return false;
+  }
+
   // Hands noted changes to the kernel now. Called before a socket is closed,
-  // and after changes made while another thread is in Wait.
+  // and after changes made while another thread is in Wait. ResourceExhausted
+  // and Unavailable: what was noted stays noted, and is tried again by the next
+  // Submit or Wait (R13).
   virtual absl::Status Submit() = 0;
 
   // Hands noted changes to the kernel if only one thread runs the loop (else
