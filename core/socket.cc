@@ -40,6 +40,15 @@ SocketRole RoleOf(const platform::SocketDescription& described) {
                               : SocketRole::kUnconnected;
 }
 
+absl::Status CheckOffered(AddressFamily family, SocketType type,
+                          const char* operation) {
+  if (family != AddressFamily::kUnix || type != SocketType::kDatagram) {
+    return absl::OkStatus();
+  }
+  return absl::UnimplementedError(absl::StrCat(
+      operation, ": Unix-domain datagram sockets are not offered"));
+}
+
 // What an error that the application has got from a call of its own says of a
 // connect in progress: that it has failed, and there is nothing left to tell; or
 // that it had succeeded; or nothing.
@@ -119,9 +128,9 @@ Socket& Socket::operator=(Socket&& other) noexcept {
 Socket::~Socket() { Close(); }
 
 absl::StatusOr<Socket> Socket::Open(AddressFamily family, SocketType type) {
-  if (family == AddressFamily::kUnix && type == SocketType::kDatagram) {
-    return absl::UnimplementedError(
-        "open socket: Unix-domain datagram sockets are not offered");
+  if (absl::Status status = CheckOffered(family, type, "open socket");
+      !status.ok()) {
+    return status;
   }
   auto native = platform::OpenSocket(family, type);
   if (!native.ok()) return native.status();
@@ -192,6 +201,11 @@ absl::StatusOr<std::pair<Socket, Socket>> Socket::Pair() {
 absl::StatusOr<Socket> Socket::Adopt(NativeSocket native) {
   auto described = platform::DescribeSocket(native);
   if (!described.ok()) return described.status();
+  if (absl::Status status = CheckOffered(described->family, described->type,
+                                         "adopt socket");
+      !status.ok()) {
+    return status;
+  }
   return Socket(MakeState(native, described->family, described->type,
                           RoleOf(*described), /*foreign=*/true));
 }

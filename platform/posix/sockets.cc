@@ -185,10 +185,6 @@ absl::StatusOr<SocketDescription> DescribeSocket(NativeSocket socket) {
   }
   description.type =
       type == SOCK_STREAM ? SocketType::kStream : SocketType::kDatagram;
-  if (description.family == AddressFamily::kUnix &&
-      description.type == SocketType::kDatagram) {
-    return SystemError(ESOCKTNOSUPPORT, "adopt socket");
-  }
   description.listening = listening != 0;
   description.connected = PeerAddress(socket).ok();
   if (description.type == SocketType::kStream && !description.listening &&

@@ -165,6 +165,11 @@ TEST_P(BadInput, P07_WhatIsNoSocketOfOurKindIsNotAdopted) {
                           ErrorCause::kBadDescriptor,
                           {std::strerror(EBADF)}));
   }
+  // Weir's own choice, which no system's number stands for.
+  const int datagram = socket(AF_UNIX, SOCK_DGRAM, 0);
+  EXPECT_CODE(Socket::Adopt(FromDescriptor(datagram)), kUnimplemented);
+  EXPECT_TRUE(IsOpenDescriptor(datagram));
+  close(datagram);
   EXPECT_TRUE(IsFailure(Socket::Adopt(kInvalidSocket).status(),
                         absl::StatusCode::kInvalidArgument,
                         ErrorCause::kBadDescriptor, {std::strerror(EBADF)}));
