@@ -140,6 +140,10 @@ class Endpoint final : public LoopRecord,
   // What is to be watched, and why it cannot be.
   Watch wanted;
   absl::Status refusal;
+  // The mechanism was told to forget it, and has requests of it to hand over
+  // before the handle is closed.
+  bool unwatched = false;
+  bool submits_first = false;
   // What a proactor has of it, if it ever had anything. Made by the thread that
   // runs the endpoint.
   struct Submissions {
@@ -231,6 +235,7 @@ class Endpoint final : public LoopRecord,
   void Rest();
   // For the receiver: moves data and calls it; returns how often.
   int Lend();
+  int LendRefusal();
   int LendReceived(ReceiveHandler& handler);
   int LendChunks(ReceiveHandler& handler);
   bool LendChunk(ReceiveHandler& handler);
@@ -320,10 +325,11 @@ class Endpoint final : public LoopRecord,
   bool handle_closed_ = false;
   bool finished_ = false;
   bool refused_ = false;
+  bool refusal_told_ = false;
   // Persistent model: the mechanism has been asked to watch.
   bool watched_ = false;
   bool paused_ = false;
-  // Accepting waits for descriptors to come back.
+  // The receiver waits for something to mend, as for descriptors to come back.
   bool resting_ = false;
   // The next indication belongs to a thread that has been told so.
   bool handed_over_ = false;
@@ -352,6 +358,8 @@ class Endpoint final : public LoopRecord,
   OperationQueue telling_;
   // Why every further transfer fails.
   absl::Status failure_;
+  // Why receiving has ended, if not by the end of the stream.
+  absl::Status receive_failure_;
   Receiver receiver_;
   CloseHandler close_handler_;
   std::atomic<std::uint64_t> unsent_{0};

@@ -60,7 +60,10 @@ void Endpoint::CloseHandle() {
   if (handle_closed_) return;
   {
     LoopCore::Scope scope(*loop_);
-    loop_->Unwatch(*this, HandleFate::kCloses);
+    if (!loop_->Unwatch(*this, HandleFate::kCloses)) {
+      loop_->Schedule(*this, /*later=*/true);
+      return;
+    }
   }
   DropUntold();
   absl::MutexLock lock(&handle_mu_);
@@ -142,7 +145,7 @@ absl::Status Endpoint::Detach() {
   closing_ = true;
   {
     LoopCore::Scope scope(*loop_);
-    loop_->Unwatch(*this, HandleFate::kStaysOpen);
+    (void)loop_->Unwatch(*this, HandleFate::kStaysOpen);
   }
   {
     absl::MutexLock lock(&handle_mu_);

@@ -9,16 +9,25 @@
 #include "platform/datagram_io.h"
 #include "platform/error.h"
 #include "platform/socket_io.h"
+#include "weir/status.h"
 
 namespace weir::internal {
 namespace {
 
-// How long an accepting rests that found no descriptors left.
+// How long what goes on by itself rests after an error that may come again at
+// once: no descriptors are left.
 constexpr absl::Duration kRest = absl::Milliseconds(100);
 // How many connections one round takes.
 constexpr int kMostAccepts = 16;
 // How many datagrams one call takes.
 constexpr std::size_t kMostDatagrams = 16;
+
+// What the network says of a datagram that was sent, which is told once (udp(7)).
+bool IsOfNetwork(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsPermissionDenied(status) ||
+         CauseOf(status) == ErrorCause::kMessageTooLong;
+}
 
 }  // namespace
 
@@ -26,7 +35,7 @@ int Endpoint::Lend() {
   if (receiver_.index() == 0) return 0;
   if (closing_ || refused_) {
     if (receive_submitted_) return 0;
-    return EndReceiver(closing_ ? ClosedStatus() : failure_);
+    return closing_ ? EndReceiver(ClosedStatus()) : LendRefusal();
   }
   if (!ReceiverWaits()) return 0;
   if (auto* stream = std::get_if<ReceiveHandler>(&receiver_)) {
@@ -38,6 +47,24 @@ int Endpoint::Lend() {
     return readable_ ? LendAccepted(*accepted) : 0;
   }
   return readable_ ? LendDatagrams(std::get<DatagramsHandler>(receiver_)) : 0;
+}
+
+// Told once. The last indication of those that go on is that of the close.
+int Endpoint::LendRefusal() {
+  if (std::holds_alternative<ReceiveHandler>(receiver_)) {
+    return EndReceiver(failure_);
+  }
+  if (std::exchange(refusal_told_, true)) return 0;
+  absl::Status status = failure_;
+  Unlock();
+  if (auto* accepted = std::get_if<AcceptHandler>(&receiver_)) {
+    (*accepted)(std::move(status));
+  } else {
+    std::get<DatagramsHandler>(receiver_)(
+        ReceivedDatagrams{.datagrams = {}, .status = std::move(status)});
+  }
+  Lock();
+  return 1;
 }
 
 int Endpoint::LendReceived(ReceiveHandler& handler) {
@@ -84,7 +111,7 @@ int Endpoint::LendAccepted(AcceptHandler& handler) {
       if (!accepted.ok() && loop_->stopped()) return told;
     } else {
       accepted = platform::SystemError(outcome.error, "accept");
-      if (absl::IsResourceExhausted(accepted.status())) Rest();
+      Rest();
     }
     TellAccepted(handler, std::move(accepted));
     ++told;
@@ -93,7 +120,7 @@ int Endpoint::LendAccepted(AcceptHandler& handler) {
   return told;
 }
 
-// The connection goes on waiting, and so does the listener, for a while.
+// What waits in the system goes on waiting, for a while.
 void Endpoint::Rest() {
   resting_ = true;
   OperationRecord* pause = NewOperation(OperationRecord::Kind::kPause);
@@ -135,6 +162,7 @@ int Endpoint::LendDatagrams(DatagramsHandler& handler) {
   absl::Status status;
   if (outcome.error != 0) {
     status = platform::SystemError(outcome.error, "receive");
+    if (!IsOfNetwork(status)) Rest();
   }
   loop_->CountLentBuffer();
   Unlock();

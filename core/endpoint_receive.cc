@@ -131,18 +131,21 @@ void Endpoint::NotReadable() {
 // What a receive of 0 bytes means. The system tells a reset once, and a send may
 // have met it (sk_err in Linux): what was received is then not all there was.
 absl::Status Endpoint::EndOfStream() const {
-  const ErrorCause cause = CauseOf(failure_);
-  const bool of_sending = cause == ErrorCause::kNone ||
-                          cause == ErrorCause::kUnknown ||
-                          cause == ErrorCause::kBrokenPipe;
-  return of_sending ? absl::OkStatus() : failure_;
+  if (!receive_failure_.ok()) return receive_failure_;
+  // As against an error of the sending call alone.
+  const bool of_connection = absl::IsUnavailable(failure_) ||
+                             absl::IsDeadlineExceeded(failure_) ||
+                             absl::IsPermissionDenied(failure_);
+  return of_connection ? failure_ : absl::OkStatus();
 }
 
-// A stream that has failed stays so; a datagram socket goes on.
+// A stream that has failed stays so; a datagram socket goes on. Want of memory
+// takes nothing of either, and a later receive may have some.
 absl::Status Endpoint::ReceiveFailed(int error) {
   absl::Status status = platform::SystemError(error, "receive");
-  if (type_ == SocketType::kStream) {
+  if (type_ == SocketType::kStream && !absl::IsResourceExhausted(status)) {
     end_seen_ = true;
+    receive_failure_ = status;
     if (failure_.ok()) failure_ = status;
   }
   return status;
@@ -168,9 +171,11 @@ void Endpoint::AcceptInto(OperationRecord* record) {
 void Endpoint::NoteAddressChange(OperationRecord* record) {
   const absl::StatusOr<bool> changed =
       platform::AddressChanges::TakeChangedFrom(socket());
-  // All that was told has been read.
-  NotReadable();
-  if (changed.ok() && !*changed) return;
+  if (changed.ok() && !*changed) {
+    // All that was told has been read.
+    NotReadable();
+    return;
+  }
   receives_.Pop();
   End(record, changed.status());
 }

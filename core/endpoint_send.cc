@@ -47,7 +47,7 @@ void Endpoint::ProgressSends() {
     if (!writable_) return;
     switch (record->kind) {
       case Kind::kConnect:
-        if (Submits()) {
+        if (Submits() && !connecting_) {
           SubmitConnect(record);
         } else {
           ProgressConnect(record);

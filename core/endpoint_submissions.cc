@@ -217,6 +217,7 @@ void Endpoint::FinishMany(std::int64_t result) {
     case ErrorCause::kCancelled:
       break;
     case ErrorCause::kNoBuffers:
+    case ErrorCause::kNoMemory:
     case ErrorCause::kWouldBlock:
     case ErrorCause::kInvalidArgument:
       receive_by_call_ = true;
@@ -280,12 +281,18 @@ void Endpoint::FinishSend(std::int64_t result) {
   }
   OperationRecord* record = sends_.front();
   const ErrorCause cause = CauseOfResult(result);
-  if (cause == ErrorCause::kWouldBlock) {
+  // A connect that would block is refused: nothing says when it would not.
+  if (cause == ErrorCause::kWouldBlock && record->kind != Kind::kConnect) {
     writable_ = false;
   } else if (cause == ErrorCause::kCancelled) {
     // By us, or because the thread that submitted it has ended.
   } else if (submissions->send.zero_copy && IsRefusalOfZeroCopy(cause)) {
     copies_sends_ = true;
+  } else if (record->kind == Kind::kConnect &&
+             cause == ErrorCause::kInterrupted) {
+    // It goes on by itself (connect(2)): readiness says when it is decided.
+    connecting_ = true;
+    writable_ = false;
   } else if (record->kind == Kind::kConnect) {
     sends_.Pop();
     absl::Status status;

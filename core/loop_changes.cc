@@ -7,15 +7,15 @@
 #include "core/endpoint.h"
 #include "core/loop_core.h"
 #include "platform/error.h"
+#include "weir/status.h"
 
 namespace weir::internal {
-namespace {
 
-bool IsTransient(const absl::Status& status) {
-  return absl::IsResourceExhausted(status) || absl::IsUnavailable(status);
+bool LoopCore::IsTransient(const absl::Status& status) {
+  return absl::IsUnavailable(status) ||
+         (absl::IsResourceExhausted(status) &&
+          CauseOf(status) != ErrorCause::kNoSpace);
 }
-
-}  // namespace
 
 void LoopCore::ApplyEndRead(RegistrationRecord& record) {
   if (record.state.trigger != Trigger::kEdge) return;
@@ -179,6 +179,12 @@ void LoopCore::Disarm(LoopRecord& record) {
   record.armed = weir::Watch{};
 }
 
+// Its handle is about to be closed: a mechanism that keeps watches forgets it with
+// that, and the number may be another socket's then. Requests go by their records.
+void LoopCore::ForgetClosed(LoopRecord& record) {
+  if (rules_.model == ReadinessModel::kPersistent) record.armed = weir::Watch{};
+}
+
 // So that any thread may close sockets, and the peer sees it, when nobody will
 // wait on this mechanism any more.
 void LoopCore::DisarmAll() {
@@ -188,7 +194,9 @@ void LoopCore::DisarmAll() {
   (void)backend_->Submit();
 }
 
-void LoopCore::ArmAllAnew() {
+void LoopCore::TakeLoss() {
+  if (!ready_.TakeLoss()) return;
+  if (ready_.loss_error() != 0) EndUnreported(ready_.loss_error());
   for (const auto& record : records_) {
     if (record->phase != RegistrationRecord::Phase::kLive) continue;
     Disarm(*record);

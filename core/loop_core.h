@@ -160,8 +160,9 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   // With Scope:
   void Schedule(Endpoint& endpoint, bool later);
   void SetWatch(Endpoint& endpoint, const weir::Watch& watch);
-  // The mechanism forgets the socket, at once.
-  void Unwatch(Endpoint& endpoint, HandleFate fate);
+  // The mechanism forgets the socket, at once. False: for want of memory it may
+  // have requests that name the handle; ask again before closing that.
+  bool Unwatch(Endpoint& endpoint, HandleFate fate);
   // It has ended.
   void Forget(Endpoint& endpoint);
   void InsertOperation(OperationRecord& record, absl::Duration timeout);
@@ -266,6 +267,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void BeginRemoval(RegistrationRecord& record,
                     HandleFate fate = HandleFate::kStaysOpen);
   void Disarm(LoopRecord& record);
+  void ForgetClosed(LoopRecord& record);
   void DisarmAll();
   void Fail(RegistrationRecord& record, absl::Status status);
   void SuspectReportOnItsWay(RegistrationRecord& record,
@@ -278,7 +280,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void Reap();
   void DigestReports();
   void AddCheck(RegistrationRecord& record, Condition conditions);
-  void ArmAllAnew();
+  // If the mechanism has lost reports.
+  void TakeLoss();
   Condition Confirm(RegistrationRecord& record, Condition conditions);
   absl::Status TakeFailure(SocketState& socket, SocketRole& role);
   absl::Status PresumedFailure(SocketState& socket, SocketRole role) const;
@@ -290,6 +293,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   // --- endpoints
   int RunEndpoint(Endpoint& endpoint);
   void EndSubmissions();
+  void EndUnreported(int error);
   void ShutDownEndpoint(std::shared_ptr<Endpoint> endpoint);
   void ExpireOperation(OperationRecord& record);
   template <typename Use>
@@ -395,6 +399,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     std::atomic<std::uint64_t> registrations{0};
     std::atomic<std::uint64_t> system_calls{0};
   };
+  // Want of memory, which mends; not a limit that is reached.
+  static bool IsTransient(const absl::Status& status);
   static void Count(std::atomic<std::uint64_t>& counter,
                     std::uint64_t by = 1) {
     // Written with access only: no read-modify-write needed.

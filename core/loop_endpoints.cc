@@ -71,14 +71,18 @@ void LoopCore::SetWatch(Endpoint& endpoint, const weir::Watch& watch) {
   if (watch != endpoint.armed) MarkDirty(endpoint);
 }
 
-void LoopCore::Unwatch(Endpoint& endpoint, HandleFate fate) {
+bool LoopCore::Unwatch(Endpoint& endpoint, HandleFate fate) {
   endpoint.wanted = weir::Watch{};
-  if (ended_) return;
-  const bool watched = endpoint.armed.present || !endpoint.unpinned();
-  Disarm(endpoint);
-  const bool first = backend_->Forget(endpoint, fate);
-  // A request in the kernel keeps the file open: it goes first.
-  if (watched || first) (void)backend_->Submit();
+  if (ended_) return true;
+  if (!std::exchange(endpoint.unwatched, true)) {
+    endpoint.submits_first = endpoint.armed.present || !endpoint.unpinned();
+    Disarm(endpoint);
+    endpoint.submits_first |= backend_->Forget(endpoint, fate);
+    if (fate == HandleFate::kCloses) ForgetClosed(endpoint);
+  }
+  // A request in the kernel keeps the file open: it goes first. One that is only
+  // noted would be carried out on whatever has the handle's number then.
+  return !endpoint.submits_first || !IsTransient(backend_->Submit());
 }
 
 void LoopCore::Forget(Endpoint& endpoint) {
@@ -158,8 +162,22 @@ void LoopCore::EndSubmissions() {
     }
     if (!in_flight) return;
     constexpr std::int64_t kAskAgainNs = 100'000'000;
-    if (!backend_->Submit().ok() || !backend_->Wait(kAskAgainNs).ok()) return;
+    constexpr std::int64_t kRetryNs = 1'000'000;
+    if (!SubmitChanges().ok()) return;
+    if (!backend_->Wait(unsubmitted_ ? kRetryNs : kAskAgainNs).ok()) return;
     backend_->Collect(ready_);
+    TakeLoss();
+  }
+}
+
+// The mechanism has nothing in flight any more; their reports were lost.
+void LoopCore::EndUnreported(int error) {
+  for (Endpoint* at = endpoints_; at != nullptr; at = at->next) {
+    if (!InFlight(*at)) continue;
+    for (Submission* submission :
+         {&at->submissions->receive, &at->submissions->send}) {
+      if (submission->in_flight) ready_.Report(*submission, -error);
+    }
   }
 }
 

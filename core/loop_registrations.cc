@@ -325,6 +325,7 @@ void LoopCore::ApplyClose(SocketState& socket, RegistrationRecord* record) {
     // earlier registrations go first.
     (void)backend_->Submit();
   }
+  ForgetClosed(*record);
   socket.CloseHandle();
 }
 

@@ -38,7 +38,7 @@ bool IsRegistration(const WatchedSocket& socket) {
 // What Collect brought: single shots are over, and what may be out of date is
 // checked, all with one system call.
 void LoopCore::DigestReports() {
-  if (ready_.TakeLoss()) ArmAllAnew();
+  TakeLoss();
   if (rules_.several_threads) {
     for (WatchedSocket* socket = ready_.head(); socket != nullptr;
          socket = ReadyList::Next(*socket)) {

@@ -70,7 +70,7 @@ class OperationRecord final : public TimerNode {
     kSendFile,
     kFlush,
     kDisconnect,
-    // Not an operation: the pause of an accepting that ran out of descriptors.
+    // Not an operation: the rest of a receiver after an error.
     kPause,
   };
   enum class Phase : std::uint8_t {

@@ -41,6 +41,12 @@ constexpr std::uint32_t MakeData(std::uint32_t serial, Condition asked) {
          (static_cast<std::uint32_t>(asked) << kAskedShift);
 }
 
+// Of a poll that says nothing of its socket: the thread that armed it has ended
+// (ECANCELED), or the kernel had no memory for it.
+constexpr bool IsToBeArmedAgain(int error) {
+  return error == ECANCELED || error == ENOMEM || error == EINTR;
+}
+
 class IoUringBackend final : public Backend {
  public:
   IoUringBackend(std::unique_ptr<Ring> ring, platform::WakeUp wake_up,
@@ -112,24 +118,27 @@ class IoUringBackend final : public Backend {
     if (several_threads_) {
       if (absl::Status status = Prepare(); !status.ok()) return status;
     }
+    if (absl::Status status = submissions_.CancelRest(*ring_, kIgnored);
+        !status.ok()) {
+      return status;
+    }
     return ring_->Submit();
   }
 
   absl::Status Wait(std::int64_t timeout_ns) override {
     if (several_threads_) return ring_->WaitOnly(timeout_ns);
     if (absl::Status status = Prepare(); !status.ok()) return status;
+    // When the wait has handed the queue over, there is room.
+    if (!submissions_.CancelRest(*ring_, kIgnored).ok()) timeout_ns = 0;
     return ring_->SubmitAndWait(timeout_ns, max_events_);
   }
 
   void Collect(ReadyList& ready) override {
-    ring_->Reap(max_events_, [&](const io_uring_cqe& completion) {
-      return Translate(completion, ready);
-    });
+    Reap(ready);
     if (ring_->empty()) submissions_.EndBurst();
-    if (ring_->TakeLostCompletions()) {
-      wake_up_armed_ = false;
-      ready.ReportLoss();
-    }
+    // The polls will be armed again at once.
+    if (std::exchange(short_of_memory_, false)) Ring::Pause();
+    if (ring_->TakeLostCompletions()) Recover(ready);
   }
 
   void Wake() override { wake_up_.Signal(); }
@@ -161,6 +170,33 @@ class IoUringBackend final : public Backend {
     return absl::OkStatus();
   }
 
+  int Reap(ReadyList& ready) {
+    return ring_->Reap(max_events_, [&](const io_uring_cqe& completion) {
+      return Translate(completion, ready);
+    });
+  }
+
+  // Ends every request that the kernel has, so that those are left over whose
+  // completions were lost. One that is just being carried out is nowhere to be
+  // found: when nothing more has come, they are ended once more.
+  void Recover(ReadyList& ready) {
+    wake_up_armed_ = false;
+    for (int in_vain = 0; in_vain < 2;) {
+      const absl::StatusOr<int> ended = ring_->EndAll(max_events_);
+      if (!ended.ok()) {
+        // In the next turn, or never.
+        if (absl::IsUnavailable(ended.status())) {
+          ring_->NoteLostCompletions();
+        } else {
+          ready.ReportLoss();
+        }
+        return;
+      }
+      in_vain = Reap(ready) + *ended == 0 ? in_vain + 1 : 0;
+    }
+    ready.ReportLoss(EBADR);
+  }
+
   // Whether it was an event of a socket.
   bool Translate(const io_uring_cqe& completion, ReadyList& ready) {
     if (completion.user_data == kIgnored) return false;
@@ -185,9 +221,12 @@ class IoUringBackend final : public Backend {
       return false;
     }
     if (completion.res < 0) {
-      // Cancelled, and not by us: the thread that armed it has ended.
-      ready.Report(socket, completion.res == -ECANCELED ? Condition::kNone
-                                                        : Condition::kError);
+      if (!IsToBeArmedAgain(-completion.res)) {
+        ready.ReportRefusal(socket, -completion.res);
+        return true;
+      }
+      ready.Report(socket, Condition::kNone);
+      short_of_memory_ |= completion.res == -ENOMEM;
       return true;
     }
     const Condition conditions =
@@ -262,6 +301,7 @@ class IoUringBackend final : public Backend {
   const bool several_threads_;
   const int max_events_;
   bool wake_up_armed_ = false;
+  bool short_of_memory_ = false;
 };
 
 }  // namespace

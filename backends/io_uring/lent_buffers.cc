@@ -9,12 +9,21 @@
 #include "platform/error.h"
 
 namespace weir::internal {
+namespace {
+
+// Whatever the reason, there is another way to receive.
+absl::Status Refused(int error, const char* operation) {
+  return absl::UnimplementedError(
+      platform::SystemError(error, operation).message());
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<LentBuffers>> LentBuffers::Create(Ring& ring) {
   constexpr std::size_t kBytes = kBuffers * sizeof(io_uring_buf);
   void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
                       MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-  if (memory == MAP_FAILED) return platform::SystemError(errno, "mmap");
+  if (memory == MAP_FAILED) return Refused(errno, "mmap");
   io_uring_buf_reg request{};
   request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
   request.ring_entries = kBuffers;
@@ -22,8 +31,7 @@ absl::StatusOr<std::unique_ptr<LentBuffers>> LentBuffers::Create(Ring& ring) {
   const int result = ring.RegisterBuffers(request);
   if (result < 0) {
     munmap(memory, kBytes);
-    return absl::UnimplementedError(
-        platform::SystemError(-result, "io_uring_register PBUF_RING").message());
+    return Refused(-result, "io_uring_register PBUF_RING");
   }
   return std::unique_ptr<LentBuffers>(
       new LentBuffers(static_cast<io_uring_buf_ring*>(memory)));

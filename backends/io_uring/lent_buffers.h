@@ -23,7 +23,7 @@ class LentBuffers {
  public:
   static constexpr std::uint16_t kGroup = 0;
 
-  // Unimplemented: the kernel has no such rings.
+  // Unimplemented: the kernel has no such rings, or no memory for one.
   static absl::StatusOr<std::unique_ptr<LentBuffers>> Create(Ring& ring);
   ~LentBuffers();
   LentBuffers(const LentBuffers&) = delete;

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <string>
@@ -26,6 +27,15 @@ constexpr struct {
     {IORING_FEAT_CQE_SKIP, "silent success"},
     {IORING_FEAT_LINKED_FILE, "files resolved at execution"},
 };
+
+// Short of memory, or completions are to be reaped first (io_uring_enter(2)).
+bool IsTransient(int error) {
+  return error == EAGAIN || error == EBUSY || error == ENOMEM;
+}
+
+absl::Status QueueFull() {
+  return absl::UnavailableError("io_uring_enter: the submission queue is full");
+}
 
 absl::Status Refused(int error) {
   const absl::Status system = platform::SystemError(error, "io_uring_setup");
@@ -103,21 +113,49 @@ absl::Status Ring::Enable() {
 
 absl::Status Ring::MakeRoom(unsigned entries) {
   if (io_uring_sq_space_left(&ring_) >= entries) return absl::OkStatus();
-  if (absl::Status status = Submit(); !status.ok()) return status;
+  const absl::Status status = Submit();
   if (io_uring_sq_space_left(&ring_) >= entries) return absl::OkStatus();
-  return absl::UnavailableError(
-      "io_uring_enter: the submission queue is full");
+  return status.ok() ? QueueFull() : status;
 }
 
+// The kernel may take only some, and then goes on with the next call: it stops at
+// a request that it refuses, or when it is out of memory (io_submit_sqes() in
+// Linux).
 absl::Status Ring::Submit() {
   if (!enabled_) return absl::OkStatus();
-  if (io_uring_sq_ready(&ring_) == 0) return absl::OkStatus();
-  CountSystemCall();
-  const int result = io_uring_submit_and_get_events(&ring_);
-  if (result < 0 && result != -EINTR) {
-    return platform::SystemError(-result, "io_uring_enter");
+  while (io_uring_sq_ready(&ring_) > 0) {
+    CountSystemCall();
+    const int result = io_uring_submit_and_get_events(&ring_);
+    if (result == 0) return QueueFull();
+    if (result == -EBADR) {
+      lost_ = true;
+    } else if (result < 0 && result != -EINTR) {
+      return Refusal(-result);
+    }
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<int> Ring::EndAll(int most) {
+  if (absl::Status status = Submit(); !status.ok()) return status;
+  io_uring_sync_cancel_reg request{};
+  request.flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY;
+  request.timeout = {.tv_sec = -1, .tv_nsec = -1};
+  CountSystemCall();
+  const int result = io_uring_register_sync_cancel(&ring_, &request);
+  if (result < 0 && result != -ENOENT) {
+    return platform::SystemError(-result, "io_uring_register SYNC_CANCEL");
+  }
+  if (absl::Status status = SubmitAndWait(0, most); !status.ok()) return status;
+  return std::max(result, 0);
+}
+
+absl::Status Ring::Refusal(int error) {
+  const absl::Status system = platform::SystemError(error, "io_uring_enter");
+  return IsTransient(error)
+             ? StatusWithCause(absl::StatusCode::kUnavailable, CauseOf(system),
+                               std::string(system.message()), error)
+             : system;
 }
 
 absl::Status Ring::SubmitAndWait(std::int64_t timeout_ns, int most) {
@@ -137,6 +175,8 @@ absl::Status Ring::SubmitAndWait(std::int64_t timeout_ns, int most) {
   }
   return status;
 }
+
+void Ring::Pause() { poll(nullptr, 0, 1); }
 
 bool Ring::HoldsBack() const {
   return (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) &
@@ -161,18 +201,14 @@ absl::Status Ring::FromWait(int result) {
     case EBADR:
       lost_ = true;
       return absl::OkStatus();
-    // Short of memory, or completions to be reaped first: what was not taken
-    // stays queued for the next wait. A moment's pause, because the caller
-    // will come again at once.
-    case EAGAIN:
-    case EBUSY:
-    case ENOMEM:
-      poll(nullptr, 0, 1);
-      return absl::OkStatus();
     default:
-      return result >= 0 ? absl::OkStatus()
-                         : platform::SystemError(-result, "io_uring_enter");
+      break;
   }
+  if (result >= 0) return absl::OkStatus();
+  if (!IsTransient(-result)) return Refusal(-result);
+  // What was not taken stays queued for the next wait.
+  Pause();
+  return absl::OkStatus();
 }
 
 }  // namespace weir::internal

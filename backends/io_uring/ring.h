@@ -55,8 +55,9 @@ class Ring {
     entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
   }
 
-  // Hands the submission queue over and lets what it completed take effect,
-  // without waiting.
+  // Hands the submission queue over, all of it, and lets what it completed take
+  // effect, without waiting. Unavailable: for want of memory some of it is still
+  // queued.
   absl::Status Submit();
 
   // The same, then waits for a completion; one system call, unless so much has
@@ -69,9 +70,10 @@ class Ring {
   absl::Status WaitOnly(std::int64_t timeout_ns);
 
   // Calls `consume(const io_uring_cqe&)` for completions, which are gone then,
-  // until it has returned true (meaning: that was an event) `most` times.
+  // until it has returned true (meaning: that was an event) `most` times. Returns
+  // how many it was called for.
   template <typename Consume>
-  void Reap(int most, Consume&& consume) {
+  int Reap(int most, Consume&& consume) {
     unsigned head = 0;
     io_uring_cqe* cqe = nullptr;
     int count = 0;
@@ -81,14 +83,23 @@ class Ring {
       ++count;
     }
     if (count > 0) io_uring_cq_advance(&ring_, static_cast<unsigned>(count));
+    return count;
   }
 
   // No completion waits to be reaped.
   bool empty() const { return io_uring_cq_ready(&ring_) == 0; }
 
+  // A moment's, for what mends by itself and would be tried again at once.
+  static void Pause();
+
   // True once after the kernel had no memory to keep completions for which the
   // queue had no room (io_uring_setup(2), EBADR): some are lost.
   bool TakeLostCompletions() { return std::exchange(lost_, false); }
+  void NoteLostCompletions() { lost_ = true; }
+
+  // Hands the queue over, asks for the end of all requests, and lets what that has
+  // completed take effect; returns how many there were. Unavailable as Submit.
+  absl::StatusOr<int> EndAll(int most);
 
   // io_uring_register_buf_ring(3): 0, or the system's number, negative.
   int RegisterBuffers(io_uring_buf_reg& request) {
@@ -112,6 +123,8 @@ class Ring {
   void CountSystemCall() {
     system_calls_.fetch_add(1, std::memory_order_relaxed);
   }
+  // Unavailable for what mends by itself.
+  static absl::Status Refusal(int error);
   absl::Status FromWait(int result);
   // There are completions that the kernel has not run.
   bool HoldsBack() const;

@@ -3,8 +3,10 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cerrno>
 #include <utility>
 
+#include "platform/posix/accept_errors.h"
 #include "platform/posix/sockaddr.h"
 #include "platform/socket_io.h"
 
@@ -14,6 +16,21 @@ namespace {
 // Not MSG_WAITALL: a send that went on by itself would take a reset's error off
 // the socket and report only what it had sent before.
 constexpr int kSendFlags = MSG_NOSIGNAL;
+
+// Whether what ended with `error` did nothing, and another one goes on instead: a
+// signal came before anything was moved, or a connection died while it waited. An
+// interrupted connect goes on by itself (connect(2)).
+bool IsToGoOn(const Submission& submission, int error) {
+  switch (submission.kind) {
+    case Submission::Kind::kConnect:
+      return false;
+    case Submission::Kind::kAccept:
+    case Submission::Kind::kAcceptMany:
+      return error == EINTR || platform::IsOfAcceptedConnection(error);
+    default:
+      return error == EINTR;
+  }
+}
 
 }  // namespace
 
@@ -29,15 +46,14 @@ Submissions::Submissions() = default;
 Submissions::~Submissions() = default;
 
 Submissions::Message* Submissions::TakeMessage(Submission& submission) {
-  std::unique_ptr<Message> message;
   if (free_.empty()) {
-    message = std::make_unique<Message>();
-  } else {
-    message = std::move(free_.back());
-    free_.pop_back();
+    messages_.push_back(std::make_unique<Message>());
+    free_.push_back(messages_.back().get());
   }
-  submission.backend_data = message.get();
-  return message.release();
+  Message* message = free_.back();
+  free_.pop_back();
+  submission.backend_data = message;
+  return message;
 }
 
 absl::Status Submissions::Start(
@@ -125,10 +141,18 @@ absl::Status Submissions::Start(
 
 void Submissions::Cancel(Ring& ring, Submission& submission,
                          std::uint64_t ignored) {
-  // A queue without room: the caller asks again, or the transfer ends by itself.
-  if (!ring.MakeRoom(1).ok()) return;
-  ring.PrepareCancel(reinterpret_cast<std::uintptr_t>(&submission) | kMark,
-                     ignored);
+  to_cancel_.push_back(&submission);
+  (void)CancelRest(ring, ignored);
+}
+
+absl::Status Submissions::CancelRest(Ring& ring, std::uint64_t ignored) {
+  while (!to_cancel_.empty()) {
+    if (absl::Status status = ring.MakeRoom(1); !status.ok()) return status;
+    ring.PrepareCancel(
+        reinterpret_cast<std::uintptr_t>(to_cancel_.back()) | kMark, ignored);
+    to_cancel_.pop_back();
+  }
+  return absl::OkStatus();
 }
 
 // A multishot receive that has gone round 32 times is put off (MULTISHOT_MAX_RETRY
@@ -174,15 +198,18 @@ void Submissions::Complete(Ring& ring, const io_uring_cqe& completion,
   }
   if ((completion.flags & IORING_CQE_F_NOTIF) != 0) result = submission.result;
   if (submission.backend_data != nullptr) {
-    std::unique_ptr<Message> message(
-        static_cast<Message*>(std::exchange(submission.backend_data, nullptr)));
+    auto* message =
+        static_cast<Message*>(std::exchange(submission.backend_data, nullptr));
     if (submission.kind == Submission::Kind::kAccept && completion.res >= 0) {
       *submission.address =
           platform::FromSockaddr(message->address, message->address_length);
     }
-    free_.push_back(std::move(message));
+    free_.push_back(message);
   }
   submission.socket->Unpin();
+  std::erase(to_cancel_, &submission);
+  // As if it had been cancelled by nobody: the core starts it anew.
+  if (result < 0 && IsToGoOn(submission, -completion.res)) result = -ECANCELED;
   ready.Report(submission, result);
 }
 

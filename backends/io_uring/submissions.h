@@ -33,6 +33,9 @@ class Submissions {
                      std::span<const std::span<std::byte>> buffers);
   // `ignored` is the user data of requests whose completion says nothing.
   void Cancel(Ring& ring, Submission& submission, std::uint64_t ignored);
+  // Asks for the end of those for which the queue had no room. Unavailable: it
+  // still has none.
+  absl::Status CancelRest(Ring& ring, std::uint64_t ignored);
   void Complete(Ring& ring, const io_uring_cqe& completion, ReadyList& ready,
                 std::uint64_t ignored);
   // The completion queue was found empty.
@@ -61,7 +64,12 @@ class Submissions {
   Message* TakeMessage(Submission& submission);
   bool IsLongBurst(Submission& submission) const;
 
-  std::vector<std::unique_ptr<Message>> free_;
+  std::vector<std::unique_ptr<Message>> messages_;
+  // Those of them that no submission has. One whose completion was lost has its
+  // for ever.
+  std::vector<Message*> free_;
+  // In flight, to be cancelled when there is room.
+  std::vector<Submission*> to_cancel_;
   std::uint32_t burst_ = 0;
   // Made for the first kReceiveMany.
   std::unique_ptr<LentBuffers> lent_;

@@ -101,6 +101,8 @@ absl::StatusOr<bool> AddressChanges::TakeChangedFrom(NativeSocket socket) {
         changed = true;
         continue;
       }
+      // What has been read is not to be lost; the next call meets the error.
+      if (changed) return true;
       return SystemError(error, "recvmsg", "NETLINK_ROUTE");
     }
     // Other processes may be allowed to write to the groups; only the kernel

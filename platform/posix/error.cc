@@ -39,6 +39,9 @@ constexpr ErrnoRow kErrnos[] = {
     WEIR_ERRNO(EHOSTUNREACH, kHostUnreachable),
     WEIR_ERRNO(EHOSTDOWN, kHostUnreachable),
     WEIR_ERRNO(ENETUNREACH, kNetworkUnreachable),
+#ifdef ENONET
+    WEIR_ERRNO(ENONET, kNetworkUnreachable),
+#endif
     WEIR_ERRNO(ENETDOWN, kNetworkDown),
     WEIR_ERRNO(ETIMEDOUT, kTimedOut),
     WEIR_ERRNO(ETIME, kTimedOut),

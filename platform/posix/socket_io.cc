@@ -16,6 +16,7 @@
 #include <span>
 #include <type_traits>
 
+#include "platform/posix/accept_errors.h"
 #include "platform/posix/file_descriptor.h"
 #include "platform/posix/retry.h"
 #include "platform/posix/sockaddr.h"
@@ -207,8 +208,11 @@ void DiscardArrived(NativeSocket socket) {
 }
 
 AcceptOutcome Accept(NativeSocket listener) {
+  // More than wait with the longest backlog: then it is not of connections.
+  constexpr int kMostPassedOver = 1 << 16;
   sockaddr_storage storage;
   AcceptOutcome outcome;
+  int passed_over = 0;
   while (true) {
     socklen_t length = sizeof(storage);
     const int descriptor =
@@ -224,8 +228,8 @@ AcceptOutcome Accept(NativeSocket listener) {
       outcome.would_block = true;
       return outcome;
     }
-    // The last two are errors of the connection, not of the listener.
-    if (error != EINTR && error != ECONNABORTED && error != EPROTO) {
+    if (error == EINTR) continue;
+    if (!IsOfAcceptedConnection(error) || ++passed_over == kMostPassedOver) {
       outcome.error = error;
       return outcome;
     }

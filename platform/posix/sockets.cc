@@ -17,6 +17,7 @@
 #include "weir/native_socket.h"
 #include "weir/socket_address.h"
 #include "weir/socket_options.h"
+#include "weir/status.h"
 
 namespace weir::platform {
 namespace {
@@ -186,7 +187,9 @@ absl::StatusOr<SocketDescription> DescribeSocket(NativeSocket socket) {
   description.type =
       type == SOCK_STREAM ? SocketType::kStream : SocketType::kDatagram;
   description.listening = listening != 0;
-  description.connected = PeerAddress(socket).ok();
+  const absl::Status peer = PeerAddress(socket).status();
+  if (!peer.ok() && CauseOf(peer) != ErrorCause::kNotConnected) return peer;
+  description.connected = peer.ok();
   if (description.type == SocketType::kStream && !description.listening &&
       !description.connected) {
     // A fresh socket is "closed" (survey 1), one that connects is not. One that

@@ -237,13 +237,19 @@ class ReadyList {
   }
 
   // The mechanism has lost reports and does not know whose: the core arms
-  // everything anew.
-  void ReportLoss() { loss_ = true; }
+  // everything anew. With an `error`, the system's number: it carries out nothing
+  // any more either, and submissions that it has not reported end with that.
+  void ReportLoss(int error = 0) {
+    loss_ = true;
+    loss_error_ = error;
+  }
   bool TakeLoss() {
     const bool loss = loss_;
     loss_ = false;
     return loss;
   }
+  // After TakeLoss().
+  int loss_error() const { return loss_error_; }
 
   bool empty() const { return head_ == nullptr; }
 
@@ -315,6 +321,7 @@ class ReadyList {
   WatchedSocket* head_ = nullptr;
   WatchedSocket* tail_ = nullptr;
   bool loss_ = false;
+  int loss_error_ = 0;
 };
 
 // A mechanism. The core calls everything but Wait and Wake one at a time; Wait by

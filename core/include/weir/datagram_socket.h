@@ -60,7 +60,8 @@ struct ReceivedDatagram {
 
 // All that was there at once, at most 64; or a status and no datagrams. An
 // error (a port that was unreachable, on a connected socket) is indicated and
-// the receiving goes on; Cancelled is the last indication.
+// the receiving goes on, after one that the network has no part in (no memory)
+// when a tenth of a second has passed; Cancelled is the last indication.
 struct ReceivedDatagrams {
   std::span<const ReceivedDatagram> datagrams;
   absl::Status status;

@@ -66,8 +66,8 @@ class Listener {
   }
 
   // Takes every connection from now on. An error is indicated, and the
-  // accepting goes on: where there is no descriptor or memory left, when a tenth
-  // of a second has passed (it neither spins nor loses the listener, R21). The
+  // accepting goes on when a tenth of a second has passed (where there is no
+  // descriptor or memory left, it neither spins nor loses the listener, R21). The
   // last indication is Cancelled, at the close.
   absl::Status StartAccepting(AcceptHandler handler);
   // Connections wait in the system meanwhile.
