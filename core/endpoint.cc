@@ -290,7 +290,7 @@ absl::Status Endpoint::ApplyCancel(OperationRecord& record, absl::Status why) {
   OperationQueue& queue = QueueOf(record);
   OperationQueue rest;
   if (record.submitted) {
-    if (BreaksStream(record.kind)) broken_.store(true);
+    // Whether it breaks the stream is known when its report has come.
     if (record.result.status.ok()) record.result.status = std::move(why);
     (IsReceive(record.kind) ? cancel_receive_ : cancel_send_) = true;
     Schedule();
@@ -345,7 +345,7 @@ absl::Status Endpoint::CancelAll() {
 }
 
 void Endpoint::ApplyCancelAll() {
-  if (type_ == SocketType::kStream) {
+  if (type_ == SocketType::kStream && !send_submitted_) {
     for (OperationRecord* at = sends_.front(); at != nullptr; at = at->next) {
       if (BreaksStream(at->kind)) broken_.store(true);
     }
@@ -370,6 +370,8 @@ absl::StatusOr<std::size_t> Endpoint::SendCopy(
   record->SetCopy(data, loop_->TakeBlock(data.size()));
   record->address = destination;
   record->phase = Phase::kQueued;
+  // Asked before: it may be admitted, and counted, at once.
+  const std::size_t before = unsent_.load(std::memory_order_relaxed);
   if (!loop_->Enqueue([keep = shared_from_this(), record,
                        until = std::move(entering)]() mutable {
         until.Leave();
@@ -378,7 +380,7 @@ absl::StatusOr<std::size_t> Endpoint::SendCopy(
     Release(record);
     return Gone("send");
   }
-  return unsent_.load(std::memory_order_relaxed) + data.size();
+  return before + data.size();
 }
 
 absl::Status Endpoint::StartReceiving(Receiver receiver,

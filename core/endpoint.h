@@ -221,6 +221,8 @@ class Endpoint final : public LoopRecord,
   void Progress();
   void ProgressSends();
   void ProgressConnect(OperationRecord* record);
+  // `record` is the first that is to be sent.
+  void FinishConnect(OperationRecord* record, absl::Status status);
   void SendGathered();
   void SendDatagrams();
   bool SendFromFile(OperationRecord* record);

@@ -70,16 +70,16 @@ void Endpoint::CloseHandle() {
   handle_closed_ = true;
   if (send_submitted_ && submissions->send.zero_copy) {
     (void)platform::Abort(socket());
-  } else if (type_ == SocketType::kStream && role() == SocketRole::kConnected) {
-    if (close_mode_ == CloseMode::kAbortive) {
-      (void)platform::SetOption(socket(), SocketOption::kLinger, 0);
-    } else if (!end_seen_) {
-      // Closed with received data unread, a TCP connection is reset, and what
-      // was sent is lost on the way (tcp_close() in Linux; RFC 1122, 4.2.2.13).
-      // Some may have come since the last wait.
-      (void)platform::Shutdown(socket(), ShutdownDirection::kSend);
-      platform::DiscardArrived(socket());
-    }
+  } else if (type_ == SocketType::kStream && close_mode_ == CloseMode::kAbortive) {
+    // Also where the connection is made, but nobody was told so yet.
+    (void)platform::SetOption(socket(), SocketOption::kLinger, 0);
+  } else if (type_ == SocketType::kStream &&
+             role() == SocketRole::kConnected && !end_seen_) {
+    // Closed with received data unread, a TCP connection is reset, and what
+    // was sent is lost on the way (tcp_close() in Linux; RFC 1122, 4.2.2.13).
+    // Some may have come since the last wait.
+    (void)platform::Shutdown(socket(), ShutdownDirection::kSend);
+    platform::DiscardArrived(socket());
   }
   (void)platform::Close(socket());
 }

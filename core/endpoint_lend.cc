@@ -32,7 +32,9 @@ bool IsOfNetwork(const absl::Status& status) {
 }  // namespace
 
 int Endpoint::Lend() {
-  if (receiver_.index() == 0) return 0;
+  // Those that were started before come first, and what another thread is to
+  // tell of them.
+  if (receiver_.index() == 0 || !receives_.empty() || !ended_.empty()) return 0;
   if (closing_ || refused_) {
     if (receive_submitted_) return 0;
     return closing_ ? EndReceiver(ClosedStatus()) : LendRefusal();

@@ -139,8 +139,10 @@ absl::Status Endpoint::EndOfStream() const {
   return of_connection ? failure_ : absl::OkStatus();
 }
 
-// A stream that has failed stays so; a datagram socket goes on. Want of memory
-// takes nothing of either, and a later receive may have some.
+// A stream that has failed stays so; a datagram socket goes on. What a receive
+// meets counts for more than the broken pipe that a send may have met before it:
+// the next receive is told the same. Want of memory takes nothing of either, and
+// a later receive may have some.
 absl::Status Endpoint::ReceiveFailed(int error) {
   absl::Status status = platform::SystemError(error, "receive");
   if (type_ == SocketType::kStream && !absl::IsResourceExhausted(status)) {

@@ -80,14 +80,18 @@ void Endpoint::ProgressConnect(OperationRecord* record) {
   } else {
     status = platform::TakeError(socket(), "connect",
                                  record->address.ToString());
-    // Made, and reset before anybody looked: the first transfer tells.
-    const ErrorCause cause = CauseOf(status);
-    if (cause == ErrorCause::kConnectionReset ||
-        cause == ErrorCause::kBrokenPipe) {
-      failure_ = std::exchange(status, absl::OkStatus());
-    }
   }
   connecting_ = false;
+  FinishConnect(record, std::move(status));
+}
+
+void Endpoint::FinishConnect(OperationRecord* record, absl::Status status) {
+  // Made, and reset before anybody looked: the first transfer tells.
+  const ErrorCause cause = CauseOf(status);
+  if (cause == ErrorCause::kConnectionReset ||
+      cause == ErrorCause::kBrokenPipe) {
+    failure_ = std::exchange(status, absl::OkStatus());
+  }
   if (status.ok()) {
     role_.store(SocketRole::kConnected, std::memory_order_release);
   } else {

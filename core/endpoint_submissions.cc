@@ -26,6 +26,13 @@ ErrorCause CauseOfResult(std::int64_t result) {
                      : platform::CauseOfSystemCode(static_cast<int>(-result));
 }
 
+// It was ended before it did anything: by us, or because the thread that had
+// submitted it has ended. One that a thread of the kernel was busy with is told
+// as interrupted (io-wq in Linux).
+bool IsUndone(ErrorCause cause) {
+  return cause == ErrorCause::kCancelled || cause == ErrorCause::kInterrupted;
+}
+
 }  // namespace
 
 Endpoint::Submissions& Endpoint::OwnSubmissions() {
@@ -98,7 +105,7 @@ void Endpoint::TakeReports() {
 void Endpoint::NoteSendFailure(std::int64_t result) {
   const ErrorCause cause = CauseOfResult(result);
   if (result < 0 && sends_.front()->kind != Kind::kConnect &&
-      cause != ErrorCause::kWouldBlock && cause != ErrorCause::kCancelled &&
+      cause != ErrorCause::kWouldBlock && !IsUndone(cause) &&
       !(submissions->send.zero_copy && IsRefusalOfZeroCopy(cause))) {
     failure_ = platform::SystemError(static_cast<int>(-result), "send");
   }
@@ -186,9 +193,10 @@ bool Endpoint::LendSubmittedAccept(AcceptHandler& handler) {
   if (!native.has_value()) return false;
   // Of one that was reset while it waited, the system has forgotten it.
   const absl::StatusOr<SocketAddress> peer = platform::PeerAddress(*native);
-  TellAccepted(handler,
-               MakeAccepted(*native, family_,
-                            peer.ok() ? *peer : SocketAddress(), loop_));
+  absl::StatusOr<AcceptedStream> accepted = MakeAccepted(
+      *native, family_, peer.ok() ? *peer : SocketAddress(), loop_);
+  if (!accepted.ok() && loop_->stopped()) return false;
+  TellAccepted(handler, std::move(accepted));
   return true;
 }
 
@@ -215,6 +223,7 @@ void Endpoint::FinishMany(std::int64_t result) {
       if (result == 0 && !accepts) end_seen_ = true;
       break;
     case ErrorCause::kCancelled:
+    case ErrorCause::kInterrupted:
       break;
     case ErrorCause::kNoBuffers:
     case ErrorCause::kNoMemory:
@@ -249,7 +258,7 @@ void Endpoint::FinishReceive(std::int64_t result) {
   receive_would_block_ = cause == ErrorCause::kWouldBlock;
   if (receive_would_block_) {
     readable_ = false;
-  } else if (cause != ErrorCause::kCancelled) {
+  } else if (!IsUndone(cause)) {
     receives_.Pop();
     absl::Status status;
     if (record->kind == Kind::kAccept) {
@@ -284,26 +293,25 @@ void Endpoint::FinishSend(std::int64_t result) {
   // A connect that would block is refused: nothing says when it would not.
   if (cause == ErrorCause::kWouldBlock && record->kind != Kind::kConnect) {
     writable_ = false;
-  } else if (cause == ErrorCause::kCancelled) {
-    // By us, or because the thread that submitted it has ended.
-  } else if (submissions->send.zero_copy && IsRefusalOfZeroCopy(cause)) {
-    copies_sends_ = true;
-  } else if (record->kind == Kind::kConnect &&
-             cause == ErrorCause::kInterrupted) {
+  } else if (cause == ErrorCause::kInterrupted &&
+             record->kind == Kind::kConnect) {
     // It goes on by itself (connect(2)): readiness says when it is decided.
     connecting_ = true;
     writable_ = false;
+  } else if (IsUndone(cause)) {
+    // Those that were not to end are tried again.
+  } else if (submissions->send.zero_copy && IsRefusalOfZeroCopy(cause)) {
+    copies_sends_ = true;
   } else if (record->kind == Kind::kConnect) {
-    sends_.Pop();
     absl::Status status;
     if (result < 0) {
       status = platform::SystemError(static_cast<int>(-result), "connect",
                                      record->address.ToString());
-      broken_.store(true, std::memory_order_release);
     }
-    role_.store(result < 0 ? SocketRole::kUnconnected : SocketRole::kConnected,
-                std::memory_order_release);
-    End(record, std::move(status));
+    FinishConnect(record, std::move(status));
+    // The system has taken a connection that was reset apart
+    // (inet_stream_connect() in Linux).
+    if (!failure_.ok()) end_seen_ = true;
   } else if (result < 0) {
     EndAll(sends_, failure_);
   } else {

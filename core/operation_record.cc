@@ -8,6 +8,19 @@
 namespace weir::internal {
 
 void OperationRecord::Indicate() {
+  // A connection that nothing can be made of, as the loop was stopped, is the
+  // result for whoever asks.
+  auto* const accept = std::get_if<AcceptHandler>(&handler);
+  absl::StatusOr<AcceptedStream> stream;
+  if (accept != nullptr) {
+    if (result.ok()) {
+      stream = Endpoint::MakeAccepted(std::exchange(accepted, kInvalidSocket),
+                                      address.family(), address, target);
+      result.status = stream.status();
+    } else {
+      stream = result.status;
+    }
+  }
   // Without a handle nobody else can look.
   if (references.load(std::memory_order_acquire) > 1) {
     absl::MutexLock lock(&mu);
@@ -15,14 +28,8 @@ void OperationRecord::Indicate() {
   }
   if (auto* transfer = std::get_if<CompletionHandler>(&handler)) {
     if (*transfer) (*transfer)(result);
-  } else if (auto* accept = std::get_if<AcceptHandler>(&handler)) {
-    if (!result.ok()) {
-      (*accept)(result.status);
-    } else {
-      (*accept)(Endpoint::MakeAccepted(
-          std::exchange(accepted, kInvalidSocket), address.family(), address,
-          target));
-    }
+  } else if (accept != nullptr) {
+    (*accept)(std::move(stream));
   } else if (auto* datagram = std::get_if<DatagramHandler>(&handler)) {
     (*datagram)(DatagramCompletion{.status = result.status,
                                    .bytes = result.bytes,
@@ -46,6 +53,7 @@ void OperationRecord::Clear() {
   size = 0;
   // Keeps the memory of a long list for the next one.
   buffers.erase(buffers.begin(), buffers.end());
+  if (!address.is_unspecified()) address = SocketAddress();
   copy.reset();
   handler = std::monostate();
   target.reset();

@@ -182,12 +182,13 @@ std::vector<Events> Recorder::Take() {
 
 void Conformance::SetUp() { loop_ = NewLoop(); }
 
-std::unique_ptr<EventLoop> Conformance::NewLoop(int threads, int max_events) {
+std::unique_ptr<EventLoop> NewLoop(const std::string& backend, int threads,
+                                   int max_events) {
   EventLoopOptions options;
-  options.backend = GetParam();
+  options.backend = backend;
   options.threads = threads;
   options.max_events = max_events;
-  if (const auto found = PluggedIn().find(GetParam());
+  if (const auto found = PluggedIn().find(backend);
       found != PluggedIn().end()) {
     return Must(EventLoop::Create(found->second({.threads = threads,
                                                  .max_events = max_events}),
@@ -195,6 +196,10 @@ std::unique_ptr<EventLoop> Conformance::NewLoop(int threads, int max_events) {
                 "create the loop");
   }
   return Must(EventLoop::Create(options), "create the loop");
+}
+
+std::unique_ptr<EventLoop> Conformance::NewLoop(int threads, int max_events) {
+  return conformance::NewLoop(GetParam(), threads, max_events);
 }
 
 Registration Conformance::Register(Socket& socket,

@@ -188,6 +188,9 @@ using BackendFactory =
     std::function<std::unique_ptr<Backend>(const BackendOptions&)>;
 // To be called before main.
 void PlugIn(std::string name, BackendFactory factory);
+// A loop of one of them.
+std::unique_ptr<EventLoop> NewLoop(const std::string& backend, int threads,
+                                   int max_events = 256);
 #define WEIR_CONFORMANCE_SUITE(fixture)                                     \
   INSTANTIATE_TEST_SUITE_P(                                                 \
       , fixture, ::testing::ValuesIn(::weir::conformance::BackendsUnderTest()), \

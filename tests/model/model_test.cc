@@ -1,47 +1,22 @@
 // Random operations on every backend, each run held against a model of the
 // contract, and the runs of one script against each other.
-//
-// WEIR_MODEL_SEED=n replays one seed, WEIR_MODEL_SEEDS=count sets how many are
-// tried, WEIR_MODEL_FIRST_SEED=n where they begin, WEIR_MODEL_FAILURES=n how
-// many failing ones are told.
+// The environment says which seeds are tried: seeds.h.
 
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "tests/conformance/conformance.h"
 #include "tests/model/script.h"
+#include "tests/model/seeds.h"
 #include "tests/model/world.h"
 
 namespace weir::model {
 namespace {
 
 constexpr std::uint64_t kSeeds = 3000;
-
-std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  std::uint64_t value = 0;
-  return text != nullptr && absl::SimpleAtoi(text, &value) ? value : otherwise;
-}
-
-struct Seeds {
-  std::uint64_t first;
-  std::uint64_t count;
-};
-
-Seeds SeedsToTry() {
-  if (std::getenv("WEIR_MODEL_SEED") != nullptr) {
-    return {FromEnvironment("WEIR_MODEL_SEED", 0), 1};
-  }
-  return {FromEnvironment("WEIR_MODEL_FIRST_SEED", 1),
-          FromEnvironment("WEIR_MODEL_SEEDS", kSeeds)};
-}
 
 // What two runs of one script were told, where the contract left the backends
 // the same choice. Returns the first difference.
@@ -95,27 +70,13 @@ std::string Try(const Script& script, const std::vector<Variant>& variants) {
   return "";
 }
 
-// Leaves out of a script that fails what is not needed for failing, as far as
-// it gets in a while.
 Script Shrink(Script script, const std::vector<Variant>& variants) {
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  const auto still_fails_with = [&](std::vector<Operation> operations) {
-    Script smaller = script;
-    smaller.operations = std::move(operations);
-    if (Try(smaller, variants).empty()) return false;
-    script = std::move(smaller);
-    return true;
-  };
-  for (std::size_t i = script.operations.size(); i-- > 0;) {
-    if (absl::Now() > deadline) break;
-    std::vector<Operation> fewer = script.operations;
-    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
-    if (still_fails_with(std::move(fewer))) continue;
-    std::vector<Operation> calmer = script.operations;
-    if (calmer[i].reactions.empty()) continue;
-    calmer[i].reactions.clear();
-    still_fails_with(std::move(calmer));
-  }
+  script.operations = model::Shrink<Operation>(
+      script.operations, [&](const std::vector<Operation>& operations) {
+        Script shorter = script;
+        shorter.operations = operations;
+        return !Try(shorter, variants).empty();
+      });
   return script;
 }
 
@@ -124,9 +85,8 @@ TEST(Model, RandomOperationsAreToldAsTheContractSays) {
   for (const std::string& backend : conformance::BackendsUnderTest()) {
     for (const int threads : {1, 2}) variants.push_back({backend, threads});
   }
-  const Seeds seeds = SeedsToTry();
-  // One is enough to begin with; a hunt wants more.
-  std::uint64_t left = FromEnvironment("WEIR_MODEL_FAILURES", 1);
+  const Seeds seeds = SeedsToTry(kSeeds);
+  std::uint64_t left = FailuresToTell();
   for (std::uint64_t i = 0; i < seeds.count && left > 0; ++i) {
     const Script script = MakeScript(seeds.first + i);
     const std::string report = Try(script, variants);
