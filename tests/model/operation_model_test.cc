@@ -9,7 +9,7 @@ namespace {
 
 // The loop for one thread, and the one for several, which locks.
 TEST(OperationModel, RandomOperationsEndAsTheContractSays) {
-  constexpr std::uint64_t kSeeds = 300;
+  constexpr std::uint64_t kSeeds = 120;
   std::vector<Variant> variants;
   for (const std::string& backend : conformance::BackendsUnderTest()) {
     for (const int threads : {1, 2}) {

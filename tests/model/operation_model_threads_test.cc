@@ -8,7 +8,7 @@ namespace weir::operation_model {
 namespace {
 
 TEST(OperationModelThreads, RandomOperationsEndAsTheContractSays) {
-  constexpr std::uint64_t kSeeds = 100;
+  constexpr std::uint64_t kSeeds = 50;
   std::vector<Variant> variants;
   for (const std::string& backend : conformance::BackendsUnderTest()) {
     for (const int threads : {1, 3}) {
