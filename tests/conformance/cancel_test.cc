@@ -395,6 +395,55 @@ TEST_P(CancelConformance, O10_ACancelledDatagramSendLeavesTheSocketUsable) {
               ::testing::UnorderedElementsAre("r OK 3", "s OK 3"));
 }
 
+// A cancel that comes too late leaves the stream as it is, also where the
+// mechanism had the send and its completion was on its way.
+TEST_P(CancelConformance, O10_ASendThatWinsAgainstItsCancelBreaksNothing) {
+  for (const bool all : {false, true}) {
+    StreamAndPeer pair = Connect();
+    Indications told;
+    Operation send;
+    ASSERT_OK(pair.stream.Send(BytesOf("abc"), told.Handler("s"),
+                               {.handle = &send}));
+    // It is admitted, and may be under way.
+    Turn();
+    if (all) {
+      ASSERT_OK(pair.stream.Cancel());
+    } else {
+      (void)send.Cancel();
+    }
+    TurnUntilCount(told, 1);
+    if (!Must(send.Result()).ok()) {
+      EXPECT_THAT(told.entries(), ElementsAre("s CANCELLED 0"));
+      ExpectRefused(pair.stream, told);
+      continue;
+    }
+    ASSERT_OK(pair.stream.Send(BytesOf("def"), told.Handler("s")));
+    TurnUntilCount(told, 2);
+    EXPECT_THAT(told.entries(), ElementsAre("s OK 3", "s OK 3"));
+    EXPECT_EQ(Drain(pair.peer), "abcdef");
+  }
+}
+
+// One that has to wait is cancelled, wherever the system keeps it: a thread of
+// the kernel that was busy with it calls it interrupted.
+TEST_P(CancelConformance, O10_ASendThatWaitsInTheSystemIsCancelled) {
+  constexpr int kSmall = 4096;
+  auto pair = Must(Socket::Pair());
+  MustOk(pair.first.SetOption(SocketOption::kSendBufferBytes, kSmall));
+  Stream stream = Must(Stream::Attach(loop(), std::move(pair.first)));
+  Indications told;
+  const std::string data = Pattern(70000);
+  Operation send;
+  ASSERT_OK(stream.Send(BytesOf(data), told.Handler("s"), {.handle = &send}));
+  for (int turn = 0; turn < 4; ++turn) Turn();
+  TurnPastSentinel();
+  ASSERT_OK(send.Cancel());
+  TurnUntilCount(told, 1);
+  EXPECT_THAT(told.entries(),
+              ElementsAre(absl::StrCat("s CANCELLED ",
+                                       Drain(pair.second).size())));
+}
+
 // weir/event_loop.h: once a loop was stopped, cancelling still works.
 TEST_P(CancelConformance, O10_CancellingWorksOnAStoppedLoop) {
   const auto stopped = NewLoop();

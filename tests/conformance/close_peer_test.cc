@@ -237,5 +237,20 @@ TEST_P(ClosePeer, C03_DisconnectComesBehindWhatWaits) {
   TurnUntilCount(told, 2);
 }
 
+// The connection is there, but its connect was not told yet.
+TEST_P(ClosePeer, C03_AnAbortiveCloseWhileConnecting) {
+  Socket listening = weir::conformance::Listener();
+  Stream stream = Must(Stream::Open(loop(), AddressFamily::kIpv4));
+  Indications told;
+  ASSERT_OK(stream.Connect(AddressOf(listening), told.Handler("c")));
+  Turn();
+  ASSERT_OK(stream.Close(told.ForClose("closed"), CloseMode::kAbortive));
+  TurnUntilCount(told, 2);
+  EXPECT_EQ(told.entries().back(), "closed");
+  auto accepted = Must(listening.Accept());
+  // One that was cancelled before it was begun leaves nothing.
+  if (accepted.has_value()) ExpectReset(accepted->socket);
+}
+
 }  // namespace
 }  // namespace weir::conformance

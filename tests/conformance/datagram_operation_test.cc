@@ -259,6 +259,27 @@ TEST_P(DatagramOperation, O01_SegmentsArriveAsDatagrams) {
   DestroyLoop();
 }
 
+// Whatever the record of the operation was used for before.
+TEST_P(DatagramOperation, O01_ASendToThePeerGoesToThePeer) {
+  DatagramSocket from = Bound(), peer = Bound(), other = Bound();
+  ASSERT_OK(from.Connect(Must(peer.LocalAddress())));
+  Indications sent, told, strayed;
+  Room room(4), stray(4);
+  ASSERT_OK(peer.ReceiveFrom(room, told.ForDatagram("r")));
+  ASSERT_OK(other.ReceiveFrom(stray, strayed.ForDatagram("r")));
+  ASSERT_OK(from.SendTo(BytesOf("a"), Must(other.LocalAddress()),
+                        sent.Handler("s")));
+  TurnUntilCount(sent, 1);
+  TurnUntilCount(strayed, 1);
+  ASSERT_OK(other.ReceiveFrom(stray, strayed.ForDatagram("r")));
+  ASSERT_OK(from.Send(BytesOf("b"), sent.Handler("s")));
+  TurnUntilCount(sent, 2);
+  TurnUntilCount(told, 1);
+  TurnPastSentinel();
+  EXPECT_EQ(room.text(1), "b");
+  EXPECT_EQ(strayed.count(), 1u);
+}
+
 TEST_P(DatagramOperation, O12_AnErrorDoesNotEndTheReceiving) {
   DatagramSocket from = Bound();
   SocketAddress nobody;

@@ -282,12 +282,16 @@ TEST_P(OperationsEnd, C04_AcceptingForALoopThatIsGone) {
   weir::Listener listener = Must(
       weir::Listener::Listen(loop(), SocketAddress::Ipv4Loopback(0)));
   Indications told;
-  ASSERT_OK(listener.Accept(told.ForAccept("a"), {}, other.get()));
+  Operation accept;
+  ASSERT_OK(listener.Accept(told.ForAccept("a"), {.handle = &accept},
+                            other.get()));
   other.reset();
   {
     Socket client = Must(Socket::Connect(Must(listener.LocalAddress())));
     TurnUntilCount(told, 1);
     EXPECT_THAT(told.entries(), ElementsAre("a FAILED_PRECONDITION 0"));
+    // Whoever asks the handle is told the same.
+    EXPECT_CODE(Must(accept.Result()).status, kFailedPrecondition);
     AwaitPeerClosed(client);
   }
   ASSERT_OK(listener.Close(told.ForClose("closed")));

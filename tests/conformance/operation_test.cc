@@ -211,6 +211,28 @@ TEST_P(OperationConformance, O04_AResetIsNotTheEndOfTheStream) {
   }
 }
 
+// Nor is one that comes after a send has met something else: every receive is
+// told of it.
+TEST_P(OperationConformance, O04_AResetBehindABrokenPipeIsNoEndEither) {
+  StreamAndPeer pair = Connect(AddressFamily::kIpv4);
+  Indications told;
+  Room room(8);
+  ASSERT_OK(pair.stream.Disconnect(told.Handler("d")));
+  TurnUntilCount(told, 1);
+  ASSERT_OK(pair.stream.Send(BytesOf("x"), told.Handler("s")));
+  TurnUntilCount(told, 2);
+  Reset(pair.peer);
+  for (std::size_t i = 3; i < 6; ++i) {
+    ASSERT_OK(pair.stream.Receive(room, told.Handler("r")));
+    TurnUntilCount(told, i);
+  }
+  EXPECT_THAT(told.entries(),
+              ElementsAre("d OK 0", "s FAILED_PRECONDITION 0",
+                          "r UNAVAILABLE 0", "r UNAVAILABLE 0",
+                          "r UNAVAILABLE 0"));
+  EXPECT_EQ(CauseOf(told.last_status()), ErrorCause::kConnectionReset);
+}
+
 TEST_P(OperationConformance, O05_ASendCompletesWhenAllIsConsumed) {
   for (const AddressFamily family :
        {AddressFamily::kUnix, AddressFamily::kIpv4}) {

@@ -92,6 +92,18 @@ TEST_P(OperationThreads, O09_OperationsAreStartedFromAnyThread) {
   }
 }
 
+// What is said to be unsent is never more than what was given.
+TEST_P(OperationThreads, O09_ACopyFromAnotherThreadIsCountedOnce) {
+  const auto running = NewLoop();
+  LoopThreads run(*running, 1);
+  const std::string data = Pattern(600000);
+  for (int round = 0; round < 50; ++round) {
+    StreamAndPeer pair = Connect(*running);
+    EXPECT_LE(Must(pair.stream.SendCopy(BytesOf(data))), data.size());
+    MustOk(pair.stream.Close());
+  }
+}
+
 // Handlers of one socket never run at the same time, nor inside one another.
 TEST_P(OperationThreads, O07_HandlersOfOneSocketAreNeverConcurrent) {
   const auto running = NewLoop(4);

@@ -154,6 +154,57 @@ TEST_P(ThreadAffinity, O14_OrderHoldsAcrossThreads) {
   }
 }
 
+// Receiving that goes on begins when the receives before it have been told,
+// whichever thread is to tell them.
+TEST_P(ThreadAffinity, O14_AReceiverWaitsForWhatAnotherThreadIsToTell) {
+  const auto running = NewLoop(2);
+  StreamAndPeer pair = Connect(*running);
+  Indications told;
+  Room first(1), second(1);
+  absl::Notification under_way, started, release;
+  bool refused = false;
+  Tally lent;
+  ASSERT_OK(pair.stream.Receive(
+      first, told.Handler("first", [&](const Completion&) {
+        const absl::Status status = pair.stream.StartReceive(
+            [&, note = told.ForReceived("r")](const Received& received) mutable {
+              note(received);
+              lent.Add();
+            });
+        // The second is pending where the system gets them one by one.
+        refused = !status.ok();
+        EXPECT_EQ(refused, absl::IsFailedPrecondition(status));
+        started.Notify();
+      })));
+  MustOk(running->Post([&] {
+    EXPECT_OK(pair.stream.Receive(second, told.Handler("second"),
+                                  {.on_this_thread = true}));
+    under_way.Notify();
+    // Its thread is kept from telling it.
+    Await(release);
+  }));
+  LoopThreads run(*running, 2);
+  ASSERT_TRUE(Await(under_way));
+  Send(pair.peer, "abcdef");
+  ASSERT_TRUE(Await(started));
+  // The other thread has come back from the handler, and has gone round.
+  DeliverSentinel(*running);
+  DeliverSentinel(*running);
+  EXPECT_EQ(told.count(), 1u);
+  release.Notify();
+  if (!refused) {
+    ASSERT_TRUE(lent.AwaitAtLeast(1));
+  }
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (told.count() < 2 && absl::Now() < deadline) std::this_thread::yield();
+  run.StopAndJoin();
+  EXPECT_EQ(told.entries()[1], "second OK 1");
+  EXPECT_EQ(told.count(), refused ? 2u : 3u);
+  if (!refused) {
+    EXPECT_EQ(told.entries()[2], "r OK 4");
+  }
+}
+
 // Its thread has left the loop before there is anything to tell.
 TEST_P(ThreadAffinity, O14_AnotherThreadTakesOver) {
   const auto running = NewLoop(2);

@@ -62,7 +62,7 @@ std::string ByteStream::Read(std::span<const std::byte> data) {
 }
 
 std::string ByteStream::ReadEnd(bool by_reader) {
-  if (!ended_ && !may_end_ && !by_reader) return "the end of a stream that has not ended";
+  if (!ended_ && !may_end_ && ending_ == 0 && !by_reader) return "the end of a stream that has not ended";
   end_read_ = true;
   end_by_reader_ = end_by_reader_ || by_reader;
   return CheckAtTheEnd();
@@ -177,7 +177,7 @@ void Contract::Begin(Entry& entry, std::int64_t now) {
     if (link_ == Link::kUnconnected) link_ = Link::kConnecting;
     return;
   }
-  if (entry.verb == Verb::kDisconnect) out_bytes().End();
+  if (entry.verb == Verb::kDisconnect) out_bytes().BeginEnd();
   if (entry.verb == Verb::kSendFile) {
     connection_->sides[side_].sends_file = true;
   }
@@ -187,6 +187,10 @@ void Contract::Begin(Entry& entry, std::int64_t now) {
 std::string Contract::Began(Entry& entry, const absl::Status& status,
                             std::int64_t now) {
   entry.began = status.ok();
+  if (entry.verb == Verb::kDisconnect) {
+    out_bytes().NotEnded();
+    if (status.ok()) out_bytes().End();
+  }
   if (status.ok() && close_told_ && !entry.indicated) {
     return "started when the close was told";
   }
@@ -445,7 +449,7 @@ void Contract::BeginShutdown(ShutdownDirection direction) {
 }
 
 std::string Contract::Shut(ShutdownDirection direction,
-                           const absl::Status& status) {
+                           const absl::Status& status, std::int64_t now) {
   if (status.ok()) {
     return direction == ShutdownDirection::kReceive
                ? ""
@@ -453,8 +457,7 @@ std::string Contract::Shut(ShutdownDirection direction,
   }
   if (closing_ || loop_.stopping.load() ||
       // Only closing is left (O10).
-      ((broken_ || may_be_broken_) &&
-       absl::IsFailedPrecondition(status)) ||
+      (MayBeBroken(now) && absl::IsFailedPrecondition(status)) ||
       (CauseOf(status) == ErrorCause::kNotConnected &&
        connection_->MayBeOver(side_))) {
     return "";
@@ -465,7 +468,8 @@ std::string Contract::Shut(ShutdownDirection direction,
 void Contract::BeginClose(bool abortive) {
   closing_ = true;
   ++closes_;
-  if (kind_ != Kind::kStream) return;
+  // Or it was given back.
+  if (kind_ != Kind::kStream || closed_) return;
   ConnectionModel::Side& self = connection_->sides[side_];
   self.closed = true;
   if (abortive && connection_->tcp) {

@@ -62,6 +62,9 @@ class ByteStream {
   std::string HadNothingFrom(std::uint64_t place);
   // The writer has ended it in an orderly way, or is about to.
   void End() { ended_ = true; }
+  // It tries to; or did not.
+  void BeginEnd() { ++ending_; }
+  void NotEnded() { --ending_; }
   // It may be ended so by the system.
   void MayEnd(bool may) { may_end_ = may; }
 
@@ -78,6 +81,7 @@ class ByteStream {
   std::uint64_t limit_ = std::numeric_limits<std::uint64_t>::max();
   bool ended_ = false;
   bool may_end_ = false;
+  int ending_ = 0;
   bool end_read_ = false;
   bool end_by_reader_ = false;
 };
@@ -246,7 +250,8 @@ class Contract {
   // --- ending
   // Of a connected stream; nobody begins to send meanwhile.
   void BeginShutdown(ShutdownDirection direction);
-  std::string Shut(ShutdownDirection direction, const absl::Status& status);
+  std::string Shut(ShutdownDirection direction, const absl::Status& status,
+                   std::int64_t now);
   void BeginClose(bool abortive);
   // `told`: it has a handler.
   std::string Closed(const absl::Status& status, bool was_closed, bool told);

@@ -41,6 +41,8 @@ struct RawEnd {
   Socket socket;
   std::shared_ptr<Connection> connection;
   int side = 0;
+  // It is connected, or was.
+  bool ready = true;
 };
 
 // A handler that was given away.
@@ -117,6 +119,9 @@ struct Subject : std::enable_shared_from_this<Subject> {
   DatagramSocket datagrams;
   // Of a listener and a datagram socket.
   SocketAddress address;
+  // What the model of datagrams calls it: the number of the first that had its
+  // address, whose datagrams may still come.
+  int name = 0;
 
   const std::shared_ptr<Connection> connection;
   const int side;

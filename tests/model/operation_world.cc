@@ -23,6 +23,7 @@ World::World(const Script& script, const Variant& variant,
     : script_(script), variant_(variant), patience_(patience) {
   loop_model_.exact = !variant.threaded;
   refused_ = Must(Socket::Open(AddressFamily::kIpv4, SocketType::kStream));
+  conformance::MustOk(refused_.SetOption(SocketOption::kReuseAddress, 1));
   conformance::MustOk(refused_.Bind(SocketAddress::Ipv4Loopback(0)));
   lanes_.push_back(std::make_unique<Lane>());
   lanes_[0]->world = this;

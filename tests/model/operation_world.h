@@ -189,7 +189,7 @@ class World {
   // --- plain sockets: operation_world_peers.cc
   std::shared_ptr<RawEnd> NewRawEnd(Socket socket,
                                     std::shared_ptr<Connection> connection,
-                                    int side);
+                                    int side, bool ready = true);
   void DoToRaw(const std::shared_ptr<RawEnd>& raw, const Step& step);
   void RawSend(RawEnd& raw, std::size_t size);
   // False: nothing more is to be had at present.
@@ -209,6 +209,7 @@ class World {
   // --- datagrams: operation_world_datagrams.cc
   void DoToDatagram(const SubjectPtr& subject, const Step& step);
   void Bind(const Step& step);
+  void NameDatagramSocket(Subject& subject);
   void SetPeer(Subject& subject, const Step& step);
   void ReceiveFrom(const SubjectPtr& subject, const Step& step);
   void SendTo(const SubjectPtr& subject, const Step& step);

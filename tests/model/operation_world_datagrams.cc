@@ -36,9 +36,21 @@ void World::Bind(const Step& step) {
       [&](Subject& made) {
         made.address = Must(socket->LocalAddress());
         made.datagrams = *std::move(socket);
+        NameDatagramSocket(made);
       });
   Log(absl::StrCat("  datagram socket ", subject->number, " at ", step.slot));
   Put(step.slot, std::move(subject), nullptr);
+}
+
+// With the registry.
+void World::NameDatagramSocket(Subject& subject) {
+  subject.name = subject.number;
+  for (const SubjectPtr& at : subjects_) {
+    if (at->kind == Contract::Kind::kDatagram &&
+        at->address == subject.address) {
+      subject.name = at->name;
+    }
+  }
 }
 
 void World::DoToDatagram(const SubjectPtr& subject, const Step& step) {
@@ -110,7 +122,7 @@ void World::SetPeer(Subject& subject, const Step& step) {
   }
   {
     absl::MutexLock lock(&datagrams_mu_);
-    datagrams_.SetPeer(subject.number, peer->number);
+    datagrams_.SetPeer(subject.name, peer->name);
     with_peers_.push_back(subject.weak_from_this());
   }
   Log(absl::StrCat("  the peer of ", subject.number, " is ", peer->number));
@@ -134,7 +146,7 @@ void World::CheckDatagramError(Subject& subject, const absl::Status& status) {
     for (const SubjectPtr& peer : subject.peer_maybe) {
       absl::MutexLock lock(&datagrams_mu_);
       if (peer->closing.load() ||
-          datagrams_.Filters(peer->number, subject.number)) {
+          datagrams_.Filters(peer->name, subject.name)) {
         return;
       }
     }
@@ -165,17 +177,17 @@ void World::SendTo(const SubjectPtr& subject, const Step& step) {
   if (destination == nullptr && !to_peer) return;
   if (destination != nullptr && !too_much) {
     absl::MutexLock lock(&datagrams_mu_);
-    if (!datagrams_.HasRoom(destination->number, size)) return;
+    if (!datagrams_.HasRoom(destination->name, size)) return;
   }
   for (auto& memory : started->memory) started->buffers.push_back(memory);
   started->size = size;
   started->too_much = too_much;
-  const int to = destination == nullptr ? -1 : destination->number;
+  const int to = destination == nullptr ? -1 : destination->name;
   const bool given = Start(
       *subject, started, step, [&](const OperationOptions& options) {
         {
           absl::MutexLock lock(&datagrams_mu_);
-          started->datagram = datagrams_.Sending(subject->number, to, size);
+          started->datagram = datagrams_.Sending(subject->name, to, size);
         }
         FillDatagram(*started);
         CompletionHandler handler;
@@ -252,8 +264,8 @@ void World::SendDatagramCopy(Subject& subject, const Step& step) {
   int datagram = -1;
   {
     absl::MutexLock lock(&datagrams_mu_);
-    if (!datagrams_.HasRoom(destination->number, data.size())) return;
-    datagram = datagrams_.Sending(subject.number, destination->number,
+    if (!datagrams_.HasRoom(destination->name, data.size())) return;
+    datagram = datagrams_.Sending(subject.name, destination->name,
                                   data.size());
   }
   DatagramModel::Fill(data, datagram);
@@ -281,7 +293,10 @@ void World::SendDatagramCopy(Subject& subject, const Step& step) {
 
 void World::ReceiveFrom(const SubjectPtr& subject, const Step& step) {
   auto started = NewStarted(Verb::kReceiveFrom, step);
-  const std::size_t room = std::min(static_cast<std::size_t>(step.size), kMost);
+  // A handle does not tell a datagram that is cut to nothing from an empty one.
+  const std::size_t least = started->silent ? 8 : 0;
+  const std::size_t room =
+      std::clamp(static_cast<std::size_t>(step.size), least, kMost);
   started->memory.emplace_back(room, std::byte{0xa5});
   started->buffers.push_back(started->memory.back());
   started->size = room;
@@ -327,7 +342,7 @@ void World::SilentDatagram(Subject& subject, Started& started) {
   }
   // It does not say who sent it, nor that it was cut.
   absl::MutexLock lock(&datagrams_mu_);
-  Check(subject, datagrams_.Received(subject.number, /*from=*/-1,
+  Check(subject, datagrams_.Received(subject.name, /*from=*/-1,
                                      started.buffers[0].first(started.bytes),
                                      started.size, /*truncated=*/false));
 }
@@ -337,17 +352,16 @@ void World::CheckDatagram(Subject& subject, const SocketAddress& source,
   int from = -1;
   {
     absl::MutexLock lock(&registry_mu_);
-    // Ports are used again: the youngest counts.
     for (const SubjectPtr& at : subjects_) {
       if (at->kind == Contract::Kind::kDatagram && at->address == source) {
-        from = at->number;
+        from = at->name;
       }
     }
   }
   Expect(from >= 0, absl::StrCat("a datagram of ", source.ToString()));
   absl::MutexLock lock(&datagrams_mu_);
   Check(subject,
-        datagrams_.Received(subject.number, from, data, room, truncated));
+        datagrams_.Received(subject.name, from, data, room, truncated));
 }
 
 void World::StartReceiveDatagrams(const SubjectPtr& subject, const Step& step) {

@@ -54,6 +54,10 @@ void World::Finish() {
   expected_.clear();
   if (!failed()) CheckPeers();
   if (!failed()) CheckSubjects();
+  // A reset leaves no port behind that waits for a minute (TIME_WAIT).
+  for (const std::shared_ptr<RawEnd>& raw : RawEnds()) {
+    RawClose(*raw, /*abortive=*/true);
+  }
 }
 
 // --- everything that can complete does
@@ -105,7 +109,7 @@ bool World::Settle(const SubjectPtr& subject) {
       std::size_t due = 0;
       {
         absl::MutexLock lock(&datagrams_mu_);
-        due = datagrams_.Due(subject->number);
+        due = datagrams_.Due(subject->name);
       }
       if (in > 0 && due == 0) Feed(subject);
       return in == 0 && out == 0 && (!receiving || due == 0);
@@ -178,6 +182,7 @@ void World::Feed(const SubjectPtr& subject) {
         Contract::Kind::kDatagram, nullptr, 0, Contract::Link::kConnected,
         [&](Subject& made) {
           made.address = conformance::AddressOf(feeder_socket_);
+          NameDatagramSocket(made);
           made.contract.BeginClose(/*abortive=*/false);
           made.contract.Destroyed();
         });
@@ -185,7 +190,7 @@ void World::Feed(const SubjectPtr& subject) {
   std::vector<std::byte> data(33);
   absl::MutexLock lock(&datagrams_mu_);
   const int datagram =
-      datagrams_.Sending(feeder_->number, subject->number, data.size());
+      datagrams_.Sending(feeder_->name, subject->name, data.size());
   DatagramModel::Fill(data, datagram);
   const auto sent = feeder_socket_.SendTo(data, subject->address);
   Expect(sent.ok() && !sent->would_block, "cannot feed");

@@ -100,13 +100,18 @@ void World::Arrive(Subject& subject, const Step& step) {
   }
   const AddressFamily family = subject.address.family();
   Socket client = Must(Socket::Open(family, SocketType::kStream));
+  // Ports that wait for a minute (TIME_WAIT) are as good.
+  MustOk(client.SetOption(SocketOption::kReuseAddress, 1));
   MustOk(client.Bind(family == AddressFamily::kIpv6
                          ? SocketAddress::Ipv6Loopback(0)
                          : SocketAddress::Ipv4Loopback(0)));
   const SocketAddress address = Must(client.LocalAddress());
+  // Another thread has closed the listener, and its port is free again: this
+  // would connect to itself (RFC 9293, 3.5).
+  if (address == subject.address) return;
   auto connection = std::make_shared<Connection>(true, NextBase());
   const std::shared_ptr<RawEnd> raw =
-      NewRawEnd(std::move(client), connection, 1);
+      NewRawEnd(std::move(client), connection, 1, /*ready=*/false);
   Log(absl::StrCat("  ", address.ToString(), " arrives at ", subject.number));
   {
     absl::MutexLock lock(&subject.mu());
@@ -128,6 +133,7 @@ void World::Arrive(Subject& subject, const Step& step) {
       raw->socket.Close();
       return;
     }
+    raw->ready = true;
   }
   if (step.size > 0 && step.parts > 0) {
     RawSend(*raw, static_cast<std::size_t>(step.size));

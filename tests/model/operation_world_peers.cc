@@ -8,11 +8,12 @@ namespace weir::operation_model {
 
 std::shared_ptr<RawEnd> World::NewRawEnd(Socket socket,
                                          std::shared_ptr<Connection> connection,
-                                         int side) {
+                                         int side, bool ready) {
   auto raw = std::make_shared<RawEnd>();
   raw->socket = std::move(socket);
   raw->connection = std::move(connection);
   raw->side = side;
+  raw->ready = ready;
   absl::MutexLock lock(&registry_mu_);
   raw_ends_.push_back(raw);
   return raw;
@@ -54,7 +55,7 @@ void World::DoToRaw(const std::shared_ptr<RawEnd>& raw, const Step& step) {
 
 void World::RawSend(RawEnd& raw, std::size_t size) {
   absl::MutexLock lock_raw(&raw.mu);
-  if (!raw.socket.is_open() || size == 0) return;
+  if (!raw.socket.is_open() || !raw.ready || size == 0) return;
   std::vector<std::byte> data(size);
   ConnectionModel& model = raw.connection->model;
   ByteStream& out = model.sent[raw.side];
@@ -78,7 +79,7 @@ void World::RawSend(RawEnd& raw, std::size_t size) {
 
 bool World::RawReceive(RawEnd& raw, std::size_t most) {
   absl::MutexLock lock_raw(&raw.mu);
-  if (!raw.socket.is_open()) return false;
+  if (!raw.socket.is_open() || !raw.ready) return false;
   ConnectionModel& model = raw.connection->model;
   const int side = raw.side;
   {
@@ -107,7 +108,7 @@ bool World::RawReceive(RawEnd& raw, std::size_t most) {
 
 void World::RawShutdown(RawEnd& raw, ShutdownDirection direction) {
   absl::MutexLock lock_raw(&raw.mu);
-  if (!raw.socket.is_open()) return;
+  if (!raw.socket.is_open() || !raw.ready) return;
   ConnectionModel& model = raw.connection->model;
   {
     absl::MutexLock lock(&raw.connection->mu);

@@ -113,7 +113,8 @@ void World::Clear(int slot_number) {
     slot.connection = nullptr;
   }
   if (subject != nullptr) Destroy(*subject);
-  if (raw != nullptr) RawClose(*raw, /*abortive=*/false);
+  // Which leaves no port behind that waits for a minute (TIME_WAIT).
+  if (raw != nullptr) RawClose(*raw, /*abortive=*/true);
 }
 
 std::uint64_t World::NextBase() {
@@ -430,7 +431,8 @@ void World::Shutdown(Subject& subject, const Step& step) {
     status = subject.stream.Shutdown(step.direction);
   }
   absl::MutexLock lock(&subject.mu());
-  Check(subject, subject.contract.Shut(step.direction, status));
+  Check(subject, subject.contract.Shut(step.direction, status,
+                                       platform::MonotonicNanoseconds()));
 }
 
 // --- from a stream to a plain socket, and back
@@ -456,6 +458,8 @@ void World::Detach(const SubjectPtr& subject, const Step& step) {
     absl::MutexLock lock(&subject->mu());
     // Of one that never was a connection there is nothing to be had.
     if (subject->contract.link() != Contract::Link::kConnected) return;
+    // A loop that ends meanwhile does not close it.
+    subject->connection->model.sides[subject->side].closed = false;
     // A reset may have been met by a copy, or by a connect that was made before,
     // and the system tells it once.
     ConnectionModel& model = subject->connection->model;
