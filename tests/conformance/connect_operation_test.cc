@@ -1,5 +1,7 @@
 // Connecting by operations (O01, O10).
 
+#include <unistd.h>
+
 #include <string>
 #include <utility>
 #include <vector>
@@ -166,6 +168,30 @@ TEST_P(ConnectOperation, O01_AConnectionThatIsResetAtOnce) {
 }
 
 // Many at once, to one listener of the same loop.
+// A Unix listener with no room for one more does not let a connect wait (unix(7)).
+TEST_P(ConnectOperation, O01_AFullUnixListenerRefusesAtOnce) {
+  const SocketAddress name = Must(SocketAddress::UnixAbstract(
+      absl::StrCat("weir-full-", GetParam(), "-", ::getpid())));
+  Socket listening =
+      Must(Socket::Open(AddressFamily::kUnix, SocketType::kStream));
+  MustOk(listening.Bind(name));
+  MustOk(listening.StartListening(/*backlog=*/0));
+  Socket first = Must(Socket::Connect(name));
+  Stream stream = Must(Stream::Open(loop(), AddressFamily::kUnix));
+  Indications told;
+  ASSERT_OK(stream.Connect(name, told.Handler("c")));
+  TurnUntilCount(told, 1);
+  EXPECT_THAT(told.Take(), ElementsAre("c UNAVAILABLE 0"));
+  EXPECT_EQ(CauseOf(told.last_status()), ErrorCause::kWouldBlock);
+  ExpectIdle();
+  // There is room now.
+  Must(listening.Accept());
+  Stream second = Must(Stream::Open(loop(), AddressFamily::kUnix));
+  ASSERT_OK(second.Connect(name, told.Handler("c")));
+  TurnUntilCount(told, 1);
+  EXPECT_THAT(told.Take(), ElementsAre("c OK 0"));
+}
+
 TEST_P(ConnectOperation, O01_ManyConnectAtOnce) {
   weir::Listener listener = Must(
       weir::Listener::Listen(loop(), SocketAddress::Ipv4Loopback(0)));

@@ -152,6 +152,8 @@ const std::vector<CallErrors>& Table() {
       {Call::k_ring_entry, kReceiveMessageRequest, AsRequest(kReceiving)},
       {Call::k_ring_entry, kSendRequest, AsRequest(kSending)},
       {Call::k_ring_entry, kSendMessageRequest, AsRequest(kSending)},
+      {Call::k_ring_entry, kZeroCopySendRequest, AsRequest(kSending)},
+      {Call::k_ring_entry, kZeroCopySendMessageRequest, AsRequest(kSending)},
       {Call::k_ring_entry, kAcceptRequest, AsRequest(kAccepting)},
       {Call::k_ring_entry, kConnectRequest, AsRequest(kConnecting)},
   };

@@ -1,5 +1,6 @@
 #include "tests/faults/fault_points.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>
@@ -16,7 +17,8 @@ constexpr std::string_view kNames[] = {
 };
 
 constexpr std::size_t kMostRules = 8;
-// A rule's place is not used again soon: a thread of an earlier one may be at it.
+// A rule's place is not used again soon: a thread of an earlier one may be at
+// it.
 constexpr std::size_t kPlaces = 4096;
 constexpr std::size_t kMostBadDescriptors = 16;
 
@@ -40,6 +42,7 @@ struct State {
   };
   std::array<Bad, kMostBadDescriptors> bad{};
   std::atomic<std::size_t> bad_count{0};
+  std::atomic<unsigned> most_entries{0};
 };
 // Needed by the first call of the process, whichever library makes it.
 constinit State state;
@@ -80,6 +83,15 @@ void Clear() {
   for (auto& count : state.counts) count.store(0);
   state.hits.store(0);
   state.bad_count.store(0);
+}
+
+void LimitSubmissionEntries(unsigned entries) {
+  state.most_entries.store(entries);
+}
+
+unsigned SubmissionEntriesFor(unsigned asked) {
+  const unsigned most = state.most_entries.load();
+  return most == 0 ? asked : std::min(asked, most);
 }
 
 std::uint64_t CountOf(Call call) {

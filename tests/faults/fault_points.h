@@ -124,6 +124,10 @@ std::uint64_t MatchesOf(std::size_t rule);
 // Takes away all rules, and sets every count to zero.
 void Clear();
 
+// An io_uring that is created from here on has so few submission entries; 0: as
+// many as were asked for.
+void LimitSubmissionEntries(unsigned entries);
+
 // How many calls were made since Clear(), and how many of all were hit.
 std::uint64_t CountOf(Call call);
 std::uint64_t Hits();
@@ -163,6 +167,7 @@ struct Verdict {
 // What is to become of this call. Async-signal-safe.
 Verdict Decide(Call call, int descriptor = Fault::kAny,
                int detail = Fault::kAny);
+unsigned SubmissionEntriesFor(unsigned asked);
 // The system says EBADF. Async-signal-safe.
 void NoteBadDescriptor(Call call, int descriptor);
 

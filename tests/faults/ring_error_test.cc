@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "tests/faults/fault_test.h"
-#include "tests/faults/ring_faults.h"
 
 namespace weir::faults {
 namespace {

@@ -4,7 +4,6 @@
 #include <sys/uio.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "tests/faults/fault_points.h"
+#include "tests/faults/request_kinds.h"
 
 int real_connect(int socket, const sockaddr* address,
                  socklen_t length) asm("__real_connect");
@@ -22,6 +22,16 @@ int real_close(int descriptor) asm("__real_close");
 
 namespace weir::faults {
 namespace {
+
+static_assert(kPollRequest == IORING_OP_POLL_ADD);
+static_assert(kSendMessageRequest == IORING_OP_SENDMSG);
+static_assert(kReceiveMessageRequest == IORING_OP_RECVMSG);
+static_assert(kAcceptRequest == IORING_OP_ACCEPT);
+static_assert(kConnectRequest == IORING_OP_CONNECT);
+static_assert(kSendRequest == IORING_OP_SEND);
+static_assert(kReceiveRequest == IORING_OP_RECV);
+static_assert(kZeroCopySendRequest == IORING_OP_SEND_ZC);
+static_assert(kZeroCopySendMessageRequest == IORING_OP_SENDMSG_ZC);
 
 struct Edited {
   // Entries before this one have been looked at.
@@ -42,8 +52,6 @@ Memory& TheMemory() {
   return memory;
 }
 
-std::atomic<unsigned> most_entries{0};
-
 void CutVectors(io_uring_sqe& entry, std::size_t most) {
   auto& message =
       *reinterpret_cast<msghdr*>(static_cast<std::uintptr_t>(entry.addr));
@@ -60,11 +68,13 @@ void CutShort(io_uring_sqe& entry, std::size_t most) {
       if ((entry.flags & IOSQE_BUFFER_SELECT) != 0) return;
       [[fallthrough]];
     case IORING_OP_SEND:
+    case IORING_OP_SEND_ZC:
       entry.len =
           static_cast<std::uint32_t>(std::min<std::size_t>(entry.len, most));
       return;
     case IORING_OP_RECVMSG:
     case IORING_OP_SENDMSG:
+    case IORING_OP_SENDMSG_ZC:
       CutVectors(entry, most);
       return;
     default:
@@ -116,13 +126,6 @@ void Edit(io_uring_sqe& entry, Edited& edited) {
 }
 
 }  // namespace
-
-void LimitSubmissionEntries(unsigned entries) { most_entries.store(entries); }
-
-unsigned SubmissionEntriesFor(unsigned asked) {
-  const unsigned most = most_entries.load();
-  return most == 0 ? asked : std::min(asked, most);
-}
 
 void EditEntries(io_uring& ring) {
   Memory& memory = TheMemory();

@@ -7,11 +7,6 @@
 
 namespace weir::faults {
 
-// Rings that are created from here on have so few submission entries; 0: as
-// many as were asked for.
-void LimitSubmissionEntries(unsigned entries);
-unsigned SubmissionEntriesFor(unsigned asked);
-
 // Before the queue is handed over: each entry that has not been looked at is
 // asked for (Call::ring_entry, its operation code as detail). One that is to
 // fail becomes a NOP, which does nothing and whose completion RewriteResults

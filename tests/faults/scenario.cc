@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -21,9 +22,20 @@ namespace {
 // A turn that brings nothing waits so long, and so many of them in a row are a
 // wait in vain: longer than anything rests.
 constexpr absl::Duration kTurn = absl::Milliseconds(10);
-constexpr int kMostIdleTurns = 60;
+constexpr int kMostIdleTurns = 300;
 // So many turns are a loop that spins.
 constexpr std::uint64_t kMostTurns = 5000;
+
+// Of 127.0.0.0/8, all of which is this machine (Linux); another one each time.
+SocketAddress NextHome() {
+  static unsigned count = 0;
+  const unsigned number = count++;
+  const auto process = static_cast<unsigned>(::getpid());
+  return SocketAddress::Ipv4({127, static_cast<std::uint8_t>(1 + process % 200),
+                              static_cast<std::uint8_t>(number / 250 % 250),
+                              static_cast<std::uint8_t>(1 + number % 250)},
+                             0);
+}
 
 // The file that is sent. Made once, without faults.
 class SentFile {
@@ -87,9 +99,9 @@ void AddConnections(Stage& stage) {
       });
   auto& sockets = stage.Add<SocketListener>();
   // With nowhere to go to, they fail at once.
-  stage.Add<EchoClient>(both->address(), 1u);
+  stage.Add<EchoClient>(both->address(), 1u, /*first_is_copied=*/true);
   stage.Add<CopyingClient>(both->address(), 2u);
-  stage.Add<EchoClient>(both->address(), 3u);
+  stage.Add<EchoClient>(both->address(), 3u, /*first_is_copied=*/false);
   stage.Add<Downloader>(files.address(), TheFile().content());
   stage.Add<SocketClient>(sockets.address(), 4u);
 }
@@ -205,7 +217,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
     if (!loop.ok()) {
       result.failures.push_back(loop.status());
     } else {
-      auto stage = std::make_unique<Stage>(*std::move(loop));
+      auto stage = std::make_unique<Stage>(*std::move(loop), NextHome());
       RunOn(*stage);
       result.failures = stage->failures();
       result.wrong = stage->wrong();

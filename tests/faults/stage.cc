@@ -39,11 +39,12 @@ void StreamPart::Receive(MutableBuffer buffer, Then then) {
       std::move(then));
 }
 
-void StreamPart::Send(ConstBuffer data, Then then) {
+void StreamPart::Send(ConstBuffer data, Then then,
+                      const OperationOptions& options) {
   Run(
       "send",
       [&](CompletionHandler handler) {
-        return stream_.Send(data, std::move(handler));
+        return stream_.Send(data, std::move(handler), options);
       },
       std::move(then));
 }

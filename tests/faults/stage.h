@@ -18,6 +18,7 @@
 #include "weir/event_loop.h"
 #include "weir/operation.h"
 #include "weir/registration.h"
+#include "weir/socket_address.h"
 #include "weir/stream.h"
 
 namespace weir::faults {
@@ -32,10 +33,13 @@ class Part {
 
 class Stage {
  public:
-  explicit Stage(std::unique_ptr<EventLoop> event_loop)
-      : loop_(std::move(event_loop)) {}
+  // What is on it lives at `home`, a loopback address without a port: what
+  // connections leave behind (TIME_WAIT) takes no ports of others.
+  Stage(std::unique_ptr<EventLoop> event_loop, const SocketAddress& home)
+      : loop_(std::move(event_loop)), home_(home) {}
 
   EventLoop& loop() { return *loop_; }
+  const SocketAddress& home() const { return home_; }
   void DestroyLoop() { loop_.reset(); }
   Ledger& ledger() { return ledger_; }
 
@@ -70,6 +74,7 @@ class Stage {
 
  private:
   std::unique_ptr<EventLoop> loop_;
+  const SocketAddress home_;
   Ledger ledger_;
   std::vector<std::unique_ptr<Part>> parts_;
   std::vector<absl::Status> failures_;
@@ -106,7 +111,7 @@ class StreamPart : public Part {
     Failed(status);
   }
   void Receive(MutableBuffer buffer, Then then);
-  void Send(ConstBuffer data, Then then);
+  void Send(ConstBuffer data, Then then, const OperationOptions& options = {});
   void Disconnect(Then then);
   // `on_data` for what comes, `on_end` for the end of the stream.
   void StartReceive(std::function<void(std::string_view)> on_data,

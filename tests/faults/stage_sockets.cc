@@ -16,6 +16,16 @@ Socket Take(Stage& stage, absl::StatusOr<Socket> socket) {
   return Socket();
 }
 
+absl::StatusOr<Socket> ConnectFrom(const SocketAddress& home,
+                                   const SocketAddress& address) {
+  auto socket = Socket::Open(AddressFamily::kIpv4, SocketType::kStream);
+  if (!socket.ok()) return socket.status();
+  if (absl::Status status = socket->Bind(home); !status.ok()) return status;
+  const auto progress = socket->StartConnecting(address);
+  if (!progress.ok()) return progress.status();
+  return socket;
+}
+
 SocketAddress AddressOf(Stage& stage, const Socket& socket) {
   if (!socket) return SocketAddress();
   const auto address = socket.LocalAddress();
@@ -57,7 +67,7 @@ void SocketPart::Failed(const absl::Status& status) {
 
 SocketListener::SocketListener(Stage& stage)
     : SocketPart(stage, "socket listener",
-                 Take(stage, Socket::Listen(SocketAddress::Ipv4Loopback(0)))),
+                 Take(stage, Socket::Listen(stage.home()))),
       address_(AddressOf(stage, socket_)) {
   Register({.interest = Interest::kReadable});
 }
@@ -104,7 +114,8 @@ void SocketEcho::Ready(const Event&) {
 
 SocketClient::SocketClient(Stage& stage, const SocketAddress& address,
                            unsigned seed)
-    : SocketPart(stage, "socket client", Take(stage, Socket::Connect(address))),
+    : SocketPart(stage, "socket client",
+                 Take(stage, ConnectFrom(stage.home(), address))),
       payload_(Payload(kPayload, seed)) {
   stage.Expect();
   Register({.interest =
@@ -154,9 +165,8 @@ bool SocketClient::Receive() {
 // --- datagrams
 
 DatagramReader::DatagramReader(Stage& stage, int count)
-    : SocketPart(
-          stage, "datagram reader",
-          Take(stage, Socket::BindDatagram(SocketAddress::Ipv4Loopback(0)))),
+    : SocketPart(stage, "datagram reader",
+                 Take(stage, Socket::BindDatagram(stage.home()))),
       address_(AddressOf(stage, socket_)),
       left_(count) {
   stage.Expect();
@@ -185,8 +195,7 @@ void DatagramReader::Ready(const Event&) {
 DatagramPart::DatagramPart(Stage& stage, How how, int count)
     : stage_(stage), left_(count) {
   stage.Expect();
-  auto socket =
-      DatagramSocket::Bind(stage.loop(), SocketAddress::Ipv4Loopback(0));
+  auto socket = DatagramSocket::Bind(stage.loop(), stage.home());
   if (!socket.ok()) {
     Failed(socket.status());
     return;

@@ -15,10 +15,13 @@ MutableBuffer RoomIn(std::string& buffer) {
   return std::as_writable_bytes(std::span(buffer.data(), buffer.size()));
 }
 
+// At home: an address of its own to connect from.
 Stream OpenOn(Stage& stage) {
   auto stream = Stream::Open(stage.loop(), AddressFamily::kIpv4);
-  if (stream.ok()) return *std::move(stream);
-  stage.Failed(stream.status());
+  absl::Status status = stream.status();
+  if (status.ok()) status = stream->Bind(stage.home());
+  if (status.ok()) return *std::move(stream);
+  stage.Failed(status);
   return Stream();
 }
 
@@ -28,8 +31,7 @@ Stream OpenOn(Stage& stage) {
 
 ListenerPart::ListenerPart(Stage& stage, How how, Serve serve)
     : stage_(stage), serve_(std::move(serve)) {
-  auto listener =
-      Listener::Listen(stage.loop(), SocketAddress::Ipv4Loopback(0));
+  auto listener = Listener::Listen(stage.loop(), stage.home());
   if (!listener.ok()) {
     stage.Failed(listener.status());
     return;
@@ -151,7 +153,7 @@ FileServer::FileServer(Stage& stage, Stream stream, const std::string& path)
 // --- clients
 
 EchoClient::EchoClient(Stage& stage, const SocketAddress& address,
-                       unsigned seed)
+                       unsigned seed, bool first_is_copied)
     : StreamPart(stage, "echo client", OpenOn(stage)),
       payload_(Payload(kPayload, seed)) {
   stage.Expect();
@@ -161,15 +163,17 @@ EchoClient::EchoClient(Stage& stage, const SocketAddress& address,
       [&](CompletionHandler handler) {
         return stream_.Connect(address, std::move(handler));
       },
-      [this](const Completion&) {
+      [this, first_is_copied](const Completion&) {
         const std::string_view all = payload_;
-        Send(BytesOf(all.substr(0, 1000)), [](const Completion&) {});
+        Send(BytesOf(all.substr(0, 1000)), [](const Completion&) {},
+             {.zero_copy = !first_is_copied});
         const std::array parts = {BytesOf(all.substr(1000, 2000)),
                                   BytesOf(all.substr(3000))};
         Run(
             "vector",
             [&](CompletionHandler handler) {
-              return stream_.SendVector(parts, std::move(handler));
+              return stream_.SendVector(parts, std::move(handler),
+                                        {.zero_copy = first_is_copied});
             },
             [this](const Completion& done) {
               if (done.bytes != kPayload - 1000) {

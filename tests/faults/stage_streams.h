@@ -64,10 +64,12 @@ class FileServer final : public StreamPart {
   File file_;
 };
 
-// Connects to an echo, sends several pieces, and compares what comes back.
+// Connects to an echo, sends several pieces, the first of which is copied or
+// not and the others the other way, and compares what comes back.
 class EchoClient final : public StreamPart {
  public:
-  EchoClient(Stage& stage, const SocketAddress& address, unsigned seed);
+  EchoClient(Stage& stage, const SocketAddress& address, unsigned seed,
+             bool first_is_copied);
 
  private:
   void Next();
