@@ -236,6 +236,7 @@ void Endpoint::Schedule() {
 }
 
 OperationQueue& Endpoint::QueueOf(const OperationRecord& record) {
+  if (record.kind == Kind::kReset) return resets_;
   return IsReceive(record.kind) ? receives_ : sends_;
 }
 
@@ -352,6 +353,7 @@ void Endpoint::ApplyCancelAll() {
   }
   Abort(receives_, receive_submitted_, Cancelled());
   Abort(sends_, send_submitted_, Cancelled());
+  EndAll(resets_, Cancelled());
   Schedule();
 }
 

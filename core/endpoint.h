@@ -230,9 +230,11 @@ class Endpoint final : public LoopRecord,
   void ReceiveInto(OperationRecord* record);
   void AcceptInto(OperationRecord* record);
   void NoteAddressChange(OperationRecord* record);
+  void ProgressResets();
   void NoteReceived(const platform::IoOutcome& outcome, std::size_t wanted);
   void NotReadable();
   absl::Status ReceiveFailed(int error);
+  absl::Status Loss() const;
   absl::Status EndOfStream() const;
   void Rest();
   // For the receiver: moves data and calls it; returns how often.
@@ -320,6 +322,8 @@ class Endpoint final : public LoopRecord,
   // The peer's close, or an error, was reported: an end that may never be
   // reported again.
   bool hangup_reported_ = false;
+  // Both directions have ended, in whatever way.
+  bool over_reported_ = false;
   // Nothing more can be received.
   bool end_seen_ = false;
   bool connecting_ = false;
@@ -355,6 +359,8 @@ class Endpoint final : public LoopRecord,
 
   OperationQueue receives_;
   OperationQueue sends_;
+  // Those that wait for the loss of the connection.
+  OperationQueue resets_;
   OperationQueue ended_;
   // Of `ended_`, those that are being indicated.
   OperationQueue telling_;

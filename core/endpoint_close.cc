@@ -87,7 +87,7 @@ void Endpoint::CloseHandle() {
 bool Endpoint::Finished() const {
   return closing_ && handle_closed_ && !receive_submitted_ &&
          !send_submitted_ && ended_.empty() && receives_.empty() &&
-         sends_.empty() && receiver_.index() == 0 && !finished_ &&
+         sends_.empty() && resets_.empty() && receiver_.index() == 0 && !finished_ &&
          entering_.load(std::memory_order_seq_cst) == 0;
 }
 
@@ -137,7 +137,8 @@ absl::Status Endpoint::Detach() {
   if (absl::Status status = CheckUnbroken("detach"); !status.ok()) {
     return status;
   }
-  if (!receives_.empty() || !sends_.empty() || !ended_.empty() ||
+  if (!receives_.empty() || !sends_.empty() || !resets_.empty() ||
+      !ended_.empty() ||
       !telling_.empty() || receiver_.index() != 0) {
     return absl::FailedPreconditionError("detach: operations are pending");
   }

@@ -7,6 +7,7 @@
 #include "platform/address_changes.h"
 #include "platform/error.h"
 #include "platform/socket_io.h"
+#include "platform/sockets.h"
 #include "weir/status.h"
 
 namespace weir::internal {
@@ -31,6 +32,9 @@ void Endpoint::Progress() {
                        Condition::kError)) {
     hangup_reported_ = true;
   }
+  if (Has(reports, Condition::kClosed | Condition::kError)) {
+    over_reported_ = true;
+  }
   // A receive may call it an end.
   if (Has(reports, Condition::kError) && loop_->capabilities().errors_without_cause &&
       role() == SocketRole::kConnected && failure_.ok()) {
@@ -51,6 +55,7 @@ void Endpoint::Progress() {
     const absl::Status why = closing_ ? ClosedStatus() : failure_;
     Abort(receives_, receive_submitted_, why);
     Abort(sends_, send_submitted_, why);
+    EndAll(resets_, why);
     CancelSubmissions();
     if (closing_) CloseHandle();
     return;
@@ -58,6 +63,7 @@ void Endpoint::Progress() {
   CancelSubmissions();
   ProgressSends();
   ProgressReceives();
+  ProgressResets();
 }
 
 void Endpoint::ProgressReceives() {
@@ -128,15 +134,33 @@ void Endpoint::NotReadable() {
   hangup_reported_ = false;
 }
 
+// How the connection was lost, as far as is known; OK: it was not.
+absl::Status Endpoint::Loss() const {
+  for (const absl::Status& status : {receive_failure_, failure_}) {
+    // As against an error of the call alone.
+    if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+        absl::IsPermissionDenied(status)) {
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
 // What a receive of 0 bytes means. The system tells a reset once, and a send may
 // have met it (sk_err in Linux): what was received is then not all there was.
 absl::Status Endpoint::EndOfStream() const {
-  if (!receive_failure_.ok()) return receive_failure_;
-  // As against an error of the sending call alone.
-  const bool of_connection = absl::IsUnavailable(failure_) ||
-                             absl::IsDeadlineExceeded(failure_) ||
-                             absl::IsPermissionDenied(failure_);
-  return of_connection ? failure_ : absl::OkStatus();
+  return receive_failure_.ok() ? Loss() : receive_failure_;
+}
+
+// After the transfers, which may have met it.
+void Endpoint::ProgressResets() {
+  if (resets_.empty()) return;
+  absl::Status loss = Loss();
+  if (loss.ok() && over_reported_) {
+    loss = platform::TakeError(socket(), "receive");
+    if (!loss.ok() && failure_.ok()) failure_ = loss;
+  }
+  if (!loss.ok()) EndAll(resets_, loss);
 }
 
 // A stream that has failed stays so; a datagram socket goes on. What a receive

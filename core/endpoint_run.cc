@@ -92,6 +92,7 @@ int Endpoint::Run(const Reports& reported) {
 void Endpoint::Settle(bool again) {
   const bool receives = ReceiverWaits() || !receives_.empty();
   const bool sends = !sends_.empty();
+  const bool waits_for_reset = !resets_.empty() && !over_reported_;
   Watch watch;
   if (!handle_closed_ && role() != SocketRole::kUnconnected) {
     Condition conditions = Condition::kNone;
@@ -106,13 +107,13 @@ void Endpoint::Settle(bool again) {
       // ends (see Progress): a watch for nothing but that costs nothing until
       // then.
       if (conditions != Condition::kNone ||
-          (ReceivesWithoutEnd() && !hangup_reported_)) {
+          (ReceivesWithoutEnd() && !hangup_reported_) || waits_for_reset) {
         watch = {.present = true,
                  .conditions = conditions,
                  .trigger = Trigger::kLevel,
                  .persistence = Persistence::kOneShot};
       }
-    } else if (conditions != Condition::kNone || watched_) {
+    } else if (conditions != Condition::kNone || watched_ || waits_for_reset) {
       // Once, for both directions: edges cost nothing until they come.
       watched_ = true;
       watch = {.present = true,

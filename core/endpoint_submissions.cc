@@ -107,7 +107,12 @@ void Endpoint::NoteSendFailure(std::int64_t result) {
   if (result < 0 && sends_.front()->kind != Kind::kConnect &&
       cause != ErrorCause::kWouldBlock && !IsUndone(cause) &&
       !(submissions->send.zero_copy && IsRefusalOfZeroCopy(cause))) {
-    failure_ = platform::SystemError(static_cast<int>(-result), "send");
+    // A lost connection is told as that, also where this is a broken pipe.
+    if (absl::Status loss = Loss(); !loss.ok()) {
+      failure_ = std::move(loss);
+    } else {
+      failure_ = platform::SystemError(static_cast<int>(-result), "send");
+    }
   }
 }
 

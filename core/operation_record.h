@@ -70,6 +70,7 @@ class OperationRecord final : public TimerNode {
     kSendFile,
     kFlush,
     kDisconnect,
+    kReset,
     // Not an operation: the rest of a receiver after an error.
     kPause,
   };

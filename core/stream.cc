@@ -38,9 +38,9 @@ absl::Status CheckConnected(const std::shared_ptr<Endpoint>& endpoint,
       absl::StrCat(operation, ": the stream is not connected"));
 }
 
-absl::Status StartSend(const std::shared_ptr<Endpoint>& endpoint, Kind kind,
-                       const char* operation, CompletionHandler handler,
-                       const OperationOptions& options) {
+absl::Status StartPlain(const std::shared_ptr<Endpoint>& endpoint, Kind kind,
+                        const char* operation, CompletionHandler handler,
+                        const OperationOptions& options) {
   if (absl::Status status = CheckConnected(endpoint, operation);
       !status.ok()) {
     return status;
@@ -181,14 +181,20 @@ absl::Status Stream::SendFile(const File& file, std::uint64_t offset,
 
 absl::Status Stream::Flush(CompletionHandler handler,
                            const OperationOptions& options) {
-  return StartSend(endpoint_, Kind::kFlush, "flush", std::move(handler),
-                   options);
+  return StartPlain(endpoint_, Kind::kFlush, "flush", std::move(handler),
+                    options);
 }
 
 absl::Status Stream::Disconnect(CompletionHandler handler,
                                 const OperationOptions& options) {
-  return StartSend(endpoint_, Kind::kDisconnect, "disconnect",
-                   std::move(handler), options);
+  return StartPlain(endpoint_, Kind::kDisconnect, "disconnect",
+                    std::move(handler), options);
+}
+
+absl::Status Stream::WaitForReset(CompletionHandler handler,
+                                  const OperationOptions& options) {
+  return StartPlain(endpoint_, Kind::kReset, "wait for a reset",
+                    std::move(handler), options);
 }
 
 absl::StatusOr<std::size_t> Stream::SendCopy(ConstBuffer data) {

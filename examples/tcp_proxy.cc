@@ -44,6 +44,8 @@ class Session {
     upstream_.SetOption(weir::SocketOption::kNoDelay, 1).IgnoreError();
     Forward(client_, upstream_);
     Forward(upstream_, client_);
+    CarryReset(client_);
+    CarryReset(upstream_);
   }
 
  private:
@@ -55,6 +57,13 @@ class Session {
           PassOnEnd(to);
         });
     if (!started.ok()) Close(started);
+  }
+
+  // Also while nothing is received because the other side has stalled.
+  void CarryReset(weir::Stream& of) {
+    const absl::Status waiting = of.WaitForReset(
+        [this](const weir::Completion& lost) { Close(lost.status); });
+    if (!waiting.ok()) Close(waiting);
   }
 
   void PassOn(weir::ConstBuffer data, weir::Stream& from, weir::Stream& to) {

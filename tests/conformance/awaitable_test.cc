@@ -172,6 +172,16 @@ TEST_P(AwaitableConformance, O01_EveryOperationIsAwaited) {
   EXPECT_THAT(server.entries(), ElementsAre("accept OK 0", "file OK 1000",
                                             "flush OK 0", "disconnect OK 0"));
   EXPECT_THAT(client.entries(), ElementsAre("connect OK 0", "read OK 1000"));
+  // The loss of a connection.
+  StreamAndPeer pair = Connect(AddressFamily::kIpv4);
+  Indications lost;
+  Spawn([](Stream& stream, Indications log) -> Task<> {
+    const Completion done = co_await stream.UntilReset();
+    log.Note(Entry("reset", done.status, done.bytes));
+  }(pair.stream, lost));
+  Reset(pair.peer);
+  TurnUntilCount(lost, 1);
+  EXPECT_THAT(lost.entries(), ElementsAre("reset UNAVAILABLE 0"));
   // Datagrams.
   DatagramSocket socket =
       Must(DatagramSocket::Bind(loop(), SocketAddress::Ipv4Loopback(0)));

@@ -246,6 +246,24 @@ TEST_P(TcpProxy, ResetIsCarriedThrough) {
 }
 
 // After the other direction has ended, too.
+// The proxy has ceased to receive from the one, because the other has stalled.
+TEST_P(TcpProxy, ResetOfAStalledConnectionIsCarriedThrough) {
+  for (const bool by_client : {true, false}) {
+    const Ends ends = Connect();
+    const int mine = by_client ? ends.client : ends.upstream;
+    const int other = by_client ? ends.upstream : ends.client;
+    Side sending(mine, 13, 14);
+    Side unused(-1, 0, 0);
+    SendUntilStalled(sending, unused, kTooMuch);
+    ASSERT_LT(sending.sent(), kTooMuch);
+    CloseWithReset(mine);
+    pollfd entry = {.fd = other, .events = 0, .revents = 0};
+    ASSERT_EQ(::poll(&entry, 1, kPatienceMs), 1);
+    EXPECT_NE(entry.revents & POLLERR, 0);
+    ::close(other);
+  }
+}
+
 TEST_P(TcpProxy, ResetAfterHalfCloseIsCarriedThrough) {
   const Ends ends = Connect();
   ::shutdown(ends.client, SHUT_WR);

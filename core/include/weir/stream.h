@@ -128,6 +128,13 @@ class Stream {
   absl::Status Disconnect(CompletionHandler handler,
                           const OperationOptions& options = {});
 
+  // Completes when the connection is lost, reset by the peer or given up by the
+  // system, with the status that says so: also while receiving is paused, and
+  // whether or not something is left to be received. Not by an orderly end of
+  // either direction. Any number may wait.
+  absl::Status WaitForReset(CompletionHandler handler,
+                            const OperationOptions& options = {});
+
   // --- the same to be awaited (weir/awaitable.h)
 
   auto ConnectTo(const SocketAddress& address, OperationOptions options = {}) {
@@ -165,6 +172,11 @@ class Stream {
       return Disconnect(std::move(handler), options);
     });
   }
+  auto UntilReset(OperationOptions options = {}) {
+    return MakeAwaitable<Completion>([this, options](CompletionHandler handler) {
+      return WaitForReset(std::move(handler), options);
+    });
+  }
 
   // --- sending a copy
 
@@ -182,7 +194,8 @@ class Stream {
   // buffer. FailedPrecondition: it receives already, or receives are pending.
   absl::Status StartReceive(ReceiveHandler handler);
   // Nothing is indicated between a pause on the loop's thread and the resuming;
-  // what arrives waits in the system, and the peer is slowed down.
+  // what arrives waits in the system, and the peer is slowed down. Who wants to
+  // know of a reset meanwhile waits for it (WaitForReset).
   absl::Status PauseReceive();
   absl::Status ResumeReceive();
 
