@@ -13,7 +13,7 @@
 #if WEIR_HAVE_IO_URING
 #include "backends/io_uring/io_uring_backend.h"
 #endif
-#if WEIR_HAVE_IOCP_PSN
+#if WEIR_HAVE_IOCP_OVERLAPPED || WEIR_HAVE_IOCP_PSN
 #include "backends/iocp/iocp_backend.h"
 #endif
 
@@ -35,6 +35,9 @@ constexpr Entry kBackends[] = {
 #endif
 #if WEIR_HAVE_EPOLL
     {"epoll", internal::CreateEpollBackend},
+#endif
+#if WEIR_HAVE_IOCP_OVERLAPPED
+    {"iocp-overlapped", internal::CreateIocpOverlappedBackend},
 #endif
 #if WEIR_HAVE_IOCP_PSN
     {"iocp-psn", internal::CreateIocpPsnBackend},

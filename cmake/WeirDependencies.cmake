@@ -51,6 +51,9 @@ macro(weir_add_from_source name directory)
   endif()
 endmacro()
 
+# What is linked of Windows itself.
+set(WEIR_WINDOWS_LIBRARIES ws2_32 mswsock iphlpapi ntdll)
+
 # Dependencies that were built here, which an installed Weir could not name.
 set(WEIR_UNINSTALLED_DEPENDENCIES "")
 
@@ -94,6 +97,7 @@ if(WEIR_BUILD_TESTS AND NOT TARGET GTest::gtest)
   endif()
   if(NOT _weir_gtest_installed)
     set(INSTALL_GTEST OFF)
+    set(gtest_force_shared_crt ON)  # Microsoft's compiler: as everything else.
     weir_add_from_source(googletest "/usr/src/googletest")
   endif()
 endif()

@@ -36,6 +36,12 @@ if(WEIR_LIBURING_TARGET)
 endif()
 string(REGEX REPLACE "/$" "" WEIR_PC_PREFIX "\${pcfiledir}/${_weir_pc_prefix}")
 list(JOIN WEIR_SANITIZE_FLAGS " " WEIR_PC_SANITIZE_FLAGS)
+set(WEIR_PC_SYSTEM_LIBS "-pthread")
+if(WIN32)
+  list(TRANSFORM WEIR_WINDOWS_LIBRARIES PREPEND "-l"
+    OUTPUT_VARIABLE WEIR_PC_SYSTEM_LIBS)
+  list(JOIN WEIR_PC_SYSTEM_LIBS " " WEIR_PC_SYSTEM_LIBS)
+endif()
 configure_file("${PROJECT_SOURCE_DIR}/cmake/weir.pc.in"
   "${PROJECT_BINARY_DIR}/weir.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/weir.pc" DESTINATION "${_weir_pc_dir}")

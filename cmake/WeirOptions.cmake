@@ -14,9 +14,12 @@ endfunction()
 # Which backends a platform has.
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   set(WEIR_PLATFORM_BACKENDS epoll io_uring)
+elseif(CMAKE_SYSTEM_NAME STREQUAL "Windows")
+  set(WEIR_PLATFORM_BACKENDS iocp-overlapped iocp-psn)
 else()
   message(FATAL_ERROR
-    "Weir has no backend for ${CMAKE_SYSTEM_NAME}; possible systems are: Linux.")
+    "Weir has no backend for ${CMAKE_SYSTEM_NAME}; possible systems are: "
+    "Linux, Windows.")
 endif()
 
 set(WEIR_BACKENDS "" CACHE STRING

@@ -7,21 +7,38 @@ function(weir_compile_settings target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}")
-  target_compile_options(${target} PRIVATE
-    -Wall -Wextra -Wconversion -Wshadow
-    $<$<BOOL:${WEIR_WARNINGS_AS_ERRORS}>:-Werror>)
+  if(MSVC)
+    # clang-cl understands these too. C4324: a structure was padded because of
+    # its alignas. C4996: a function of the C library has a successor.
+    target_compile_options(${target} PRIVATE
+      /W4 /wd4324 /wd4996 /permissive- /bigobj /utf-8 /Zc:__cplusplus
+      /Zc:preprocessor
+      $<$<BOOL:${WEIR_WARNINGS_AS_ERRORS}>:/WX>)
+  else()
+    target_compile_options(${target} PRIVATE
+      -Wall -Wextra -Wconversion -Wshadow
+      $<$<BOOL:${WEIR_WARNINGS_AS_ERRORS}>:-Werror>)
+  endif()
+  if(WIN32)
+    # Windows 10's interfaces; and <windows.h> without the old <winsock.h>, and
+    # without macros called min and max.
+    target_compile_definitions(${target} PRIVATE
+      _WIN32_WINNT=0x0A00 WINVER=0x0A00 WIN32_LEAN_AND_MEAN NOMINMAX)
+  endif()
 endfunction()
 
 # weir_test(NAME name SOURCES file... [LIBRARIES target...]
-#           [THREADED] [CONFORMANCE] [TIMEOUT seconds])
+#           [THREADED] [CONFORMANCE] [TIMEOUT seconds] [SHARDS number])
 #
 # A GoogleTest program. CTest runs each case by itself, under GoogleTest's own
-# name for it ("Conformance.R05_EdgeIsNeverLost/io_uring"). THREADED: uses more
-# than one thread, and therefore also runs under ThreadSanitizer. CONFORMANCE:
-# part of the suite that every backend must pass. Both become CTest labels.
+# name for it ("Conformance.R05_EdgeIsNeverLost/io_uring"); cross-compiled, where
+# a program's start takes longer than most cases, SHARDS processes run a share of
+# the cases each (default: one runs all). THREADED: uses more than one thread, and
+# therefore also runs under ThreadSanitizer. CONFORMANCE: part of the suite that
+# every backend must pass. Both become CTest labels.
 function(weir_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg
-    "THREADED;CONFORMANCE" "NAME;TIMEOUT" "SOURCES;LIBRARIES")
+    "THREADED;CONFORMANCE" "NAME;TIMEOUT;SHARDS" "SOURCES;LIBRARIES")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_NAME OR NOT arg_SOURCES)
     message(FATAL_ERROR "weir_test: bad arguments: ${ARGV}")
   endif()
@@ -42,6 +59,13 @@ function(weir_test)
   endif()
   if(arg_CONFORMANCE)
     list(APPEND labels conformance)
+  endif()
+  if(CMAKE_CROSSCOMPILING)
+    if(NOT arg_SHARDS)
+      set(arg_SHARDS 1)
+    endif()
+    weir_add_shards(${arg_NAME} ${arg_SHARDS} "${labels}" 300)
+    return()
   endif()
   gtest_discover_tests(${arg_NAME}
     NO_PRETTY_VALUES

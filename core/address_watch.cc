@@ -36,7 +36,8 @@ AddressWatch::~AddressWatch() {
 absl::StatusOr<AddressWatch> AddressWatch::Open(EventLoop& loop) {
   auto changes = platform::AddressChanges::Open();
   if (!changes.ok()) return changes.status();
-  const NativeSocket native = changes->Release();
+  std::shared_ptr<void> source;
+  const NativeSocket native = changes->Release(&source);
   auto endpoint = Endpoint::Create(
       SocketAttacher::CoreOf(loop), native, AddressFamily::kUnspecified,
       SocketType::kDatagram, SocketRole::kDatagram);
@@ -44,6 +45,7 @@ absl::StatusOr<AddressWatch> AddressWatch::Open(EventLoop& loop) {
     (void)platform::Close(native);
     return endpoint.status();
   }
+  (*endpoint)->KeepWhileOpen(std::move(source));
   return AddressWatch(*std::move(endpoint));
 }
 

@@ -73,6 +73,12 @@ class Endpoint final : public LoopRecord,
   absl::Status StartReceiving(Receiver receiver, const char* operation);
   absl::Status PauseReceiving(bool paused, const char* operation);
 
+  // What the handle is of no use without; to be given before anything is
+  // started. It goes when the handle is closed.
+  void KeepWhileOpen(std::shared_ptr<void> source) {
+    source_ = std::move(source);
+  }
+
   // Gives the handle away. FailedPrecondition if anything is pending.
   absl::Status Detach();
 
@@ -255,7 +261,8 @@ class Endpoint final : public LoopRecord,
 
   // --- handing over to a proactor: endpoint_submissions.cc
   bool Submits() const {
-    return type_ == SocketType::kStream && loop_->has_submissions();
+    return type_ == SocketType::kStream && loop_->has_submissions() &&
+           !by_readiness_;
   }
   void TakeReports();
   void SubmitReceive(OperationRecord* record);
@@ -266,8 +273,11 @@ class Endpoint final : public LoopRecord,
   bool Submit(Submission& submission,
               std::span<const std::span<std::byte>> buffers);
   Submissions& OwnSubmissions();
+  void TakeAtOnce(Submission& submission);
+  void NoteRefusal(const absl::Status& why);
+  // And may miss how it ends.
   bool ReceivesWithoutEnd() const {
-    return receive_submitted_ &&
+    return receive_submitted_ && loop_->capabilities().receives_miss_ends &&
            submissions->receive.kind == Submission::Kind::kReceiveMany;
   }
   void FinishReceive(std::int64_t result);
@@ -343,6 +353,10 @@ class Endpoint final : public LoopRecord,
   Reports reports_;
   // The mechanism has the first of the queue; of sends, so many buffers.
   bool receive_submitted_ = false;
+  // The mechanism cannot drive this socket.
+  bool by_readiness_ = false;
+  // It had no room; it is asked again in the next turn.
+  bool no_room_ = false;
   // The last submission ended with "would block".
   bool receive_would_block_ = false;
   // The mechanism is out of buffers or of descriptors: a call is made when there
@@ -370,6 +384,7 @@ class Endpoint final : public LoopRecord,
   absl::Status receive_failure_;
   Receiver receiver_;
   CloseHandler close_handler_;
+  std::shared_ptr<void> source_;
   std::atomic<std::uint64_t> unsent_{0};
   // Everything, with several threads.
   Mutex mu_;

@@ -81,6 +81,7 @@ void Endpoint::CloseHandle() {
     (void)platform::Shutdown(socket(), ShutdownDirection::kSend);
     platform::DiscardArrived(socket());
   }
+  source_ = nullptr;
   (void)platform::Close(socket());
 }
 

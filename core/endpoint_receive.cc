@@ -36,8 +36,8 @@ void Endpoint::Progress() {
     over_reported_ = true;
   }
   // A receive may call it an end.
-  if (Has(reports, Condition::kError) && loop_->capabilities().errors_without_cause &&
-      role() == SocketRole::kConnected && failure_.ok()) {
+  if (Has(reports, Condition::kError) && role() == SocketRole::kConnected &&
+      failure_.ok() && loop_->capabilities().errors_without_cause) {
     failure_ = platform::SystemError(platform::kConnectionResetCode, "receive");
   }
   TakeReports();
@@ -61,6 +61,7 @@ void Endpoint::Progress() {
     return;
   }
   CancelSubmissions();
+  no_room_ = false;
   ProgressSends();
   ProgressReceives();
   ProgressResets();

@@ -26,7 +26,7 @@ constexpr std::size_t kWorthACall = 4096;
 
 void Endpoint::ProgressSends() {
   while (OperationRecord* record = sends_.front()) {
-    if (send_submitted_) return;
+    if (send_submitted_ || no_room_) return;
     switch (record->kind) {
       case Kind::kFlush:
         sends_.Pop();

@@ -45,13 +45,34 @@ Endpoint::Submissions& Endpoint::OwnSubmissions() {
   return *submissions;
 }
 
-// A refusal is for want of room: it is tried again in the next turn.
 bool Endpoint::Submit(Submission& submission,
                       std::span<const std::span<std::byte>> buffers) {
   LoopCore::Scope scope(*loop_);
-  if (loop_->StartSubmission(submission, buffers).ok()) return true;
-  loop_->Schedule(*this, /*later=*/true);
-  return false;
+  const absl::Status status = loop_->StartSubmission(submission, buffers);
+  if (status.ok()) {
+    TakeAtOnce(submission);
+  } else {
+    NoteRefusal(status);
+  }
+  return status.ok();
+}
+
+// What has ended when it was started is reported to the next round.
+void Endpoint::TakeAtOnce(Submission& submission) {
+  if (!std::exchange(submission.reported, false)) return;
+  (&submission == &submissions->receive ? reports_.received : reports_.sent) =
+      submission.result;
+  again_ = true;
+}
+
+void Endpoint::NoteRefusal(const absl::Status& why) {
+  if (absl::IsFailedPrecondition(why)) {
+    by_readiness_ = true;
+    again_ = true;
+  } else {
+    no_room_ = true;
+    loop_->Schedule(*this, /*later=*/true);
+  }
 }
 
 void Endpoint::SubmitReceive(OperationRecord* record) {
@@ -129,10 +150,13 @@ void Endpoint::SubmitMany(Submission::Kind kind) {
   const absl::Status status = loop_->StartSubmission(submission, {});
   if (status.ok()) {
     receive_submitted_ = true;
-  } else if (absl::IsUnavailable(status)) {
-    loop_->Schedule(*this, /*later=*/true);
-  } else {
+    TakeAtOnce(submission);
+    // There may be something to take already.
+    again_ = true;
+  } else if (absl::IsUnimplemented(status)) {
     receive_by_call_ = true;
+  } else {
+    NoteRefusal(status);
   }
 }
 
@@ -159,6 +183,7 @@ bool Endpoint::LendChunk(ReceiveHandler& handler) {
   {
     LoopCore::Scope scope(*loop_);
     chunk = loop_->NextChunk(submissions->receive);
+    if (!chunk.has_value()) TakeAtOnce(submissions->receive);
   }
   if (!chunk.has_value()) return false;
   loop_->CountLentBuffer();

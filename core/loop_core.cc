@@ -560,7 +560,7 @@ void LoopCore::DoShutdown() {
     ApplyCommands(spent);
     termination_.reset();
     // With one thread, the one that ran the loop has done so, if it stopped it.
-    if (rules_.several_threads ||
+    if (rules_.several_threads || capabilities_.usable_by_any_thread ||
         owner_.load() == std::this_thread::get_id()) {
       EndSubmissions();
     }

@@ -208,7 +208,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   const Backend& backend() const { return *backend_; }
   const std::string& backend_name() const { return backend_name_; }
   const std::string& backend_reason() const { return backend_reason_; }
-  Capabilities capabilities() const { return capabilities_; }
+  const Capabilities& capabilities() const { return capabilities_; }
   bool several_threads() const { return rules_.several_threads; }
 
  private:
@@ -284,7 +284,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void TakeLoss();
   Condition Confirm(RegistrationRecord& record, Condition conditions);
   absl::Status TakeFailure(SocketState& socket, SocketRole& role);
-  absl::Status PresumedFailure(SocketState& socket, SocketRole role) const;
+  absl::Status PresumedFailure(SocketState& socket, SocketRole role,
+                               absl::Status failure) const;
   bool Dispatch(RegistrationRecord& record);
   void DeliverRemoved(RegistrationRecord& record);
   void CallHandler(RegistrationRecord& record, Events events,

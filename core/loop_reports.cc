@@ -146,12 +146,11 @@ absl::Status LoopCore::TakeFailure(SocketState& socket, SocketRole& role) {
   Count(counters_.checks);
   if (role != SocketRole::kConnecting) {
     absl::Status failure = platform::TakeError(socket.native, "socket");
-    if (!failure.ok()) {
-      socket.failure_told.store(true, std::memory_order_relaxed);
-    } else if (capabilities_.errors_without_cause) {
-      failure = PresumedFailure(socket, role);
+    const bool says_all = failure.ok() && !capabilities_.errors_without_cause;
+    if (says_all || CauseOf(failure) == ErrorCause::kBadDescriptor) {
+      return failure;
     }
-    return failure;
+    return PresumedFailure(socket, role, std::move(failure));
   }
   absl::Status failure = platform::TakeError(socket.native, "connect",
                                              socket.ConnectTarget());
@@ -159,21 +158,24 @@ absl::Status LoopCore::TakeFailure(SocketState& socket, SocketRole& role) {
   if (cause == ErrorCause::kConnectionReset ||
       cause == ErrorCause::kBrokenPipe) {
     role = SocketRole::kConnected;
+    socket.failure_told.store(true, std::memory_order_relaxed);
     failure = platform::SystemError(SystemCodeOf(failure).value_or(0),
                                     "socket");
   }
   return failure;
 }
 
-// What an error is of which the system says nothing more.
-absl::Status LoopCore::PresumedFailure(SocketState& socket,
-                                       SocketRole role) const {
+// What an error is of which the system says nothing more than `failure`, which
+// may be nothing. That of a stream lasts: it is told once, as where it is taken.
+absl::Status LoopCore::PresumedFailure(SocketState& socket, SocketRole role,
+                                       absl::Status failure) const {
+  if (role == SocketRole::kConnected &&
+      socket.failure_told.exchange(true, std::memory_order_relaxed)) {
+    return absl::OkStatus();
+  }
+  if (!failure.ok()) return failure;
   switch (role) {
     case SocketRole::kConnected:
-      // It lasts; told once, as where it is an error that is taken.
-      if (socket.failure_told.exchange(true, std::memory_order_relaxed)) {
-        return absl::OkStatus();
-      }
       return platform::SystemError(platform::kConnectionResetCode, "socket");
     case SocketRole::kDatagram:
       return platform::SystemError(platform::kConnectionRefusedCode, "socket");

@@ -53,11 +53,6 @@ absl::Status CheckOffered(AddressFamily family, SocketType type,
 // connect in progress: that it has failed, and there is nothing left to tell; or
 // that it had succeeded; or nothing.
 void NoteErrorTaken(SocketState& state, ErrorCause cause) {
-  if (cause == ErrorCause::kConnectionReset ||
-      cause == ErrorCause::kConnectionAborted ||
-      cause == ErrorCause::kTimedOut) {
-    state.failure_told.store(true, std::memory_order_relaxed);
-  }
   if (state.role.load(std::memory_order_relaxed) != SocketRole::kConnecting) {
     return;
   }
@@ -79,6 +74,17 @@ void NoteErrorTaken(SocketState& state, ErrorCause cause) {
     default:
       break;
   }
+}
+
+// Whether `cause` is the end of a connection, and was told before. POSIX tells it
+// once: from then on there is the end to receive, and sending is a broken pipe.
+// Other systems go on telling.
+bool IsOldFailure(SocketState& state, ErrorCause cause) {
+  return state.type == SocketType::kStream &&
+         (cause == ErrorCause::kConnectionReset ||
+          cause == ErrorCause::kConnectionAborted ||
+          cause == ErrorCause::kTimedOut) &&
+         state.failure_told.exchange(true, std::memory_order_relaxed);
 }
 
 // What a transfer on `state` means; `wanted` is how much was offered. A short
@@ -105,7 +111,15 @@ absl::StatusOr<Transfer> Finish(SocketState& state,
     state.NoteDrained(direction, /*short_transfer=*/false);
     return Transfer{.would_block = true};
   }
-  NoteErrorTaken(state, platform::CauseOfSystemCode(outcome.error));
+  const ErrorCause cause = platform::CauseOfSystemCode(outcome.error);
+  if (IsOldFailure(state, cause)) {
+    if (direction == Condition::kWritable) {
+      return platform::SystemError(platform::kBrokenPipeCode, operation);
+    }
+    state.NoteEndRead();
+    return Transfer{.end_of_stream = true};
+  }
+  NoteErrorTaken(state, cause);
   return platform::SystemError(outcome.error, operation);
 }
 
@@ -272,6 +286,7 @@ absl::StatusOr<ConnectProgress> Socket::StartConnecting(
   if (!result.ok()) return result.status();
   const bool connected = *result == platform::ConnectResult::kConnected;
   if (state_->type == SocketType::kStream) {
+    state_->failure_told.store(false, std::memory_order_relaxed);
     if (!connected) state_->SetConnectTarget(address.ToString());
     state_->ChangeRole(connected ? SocketRole::kConnected
                                  : SocketRole::kConnecting);
@@ -375,6 +390,10 @@ absl::Status Socket::Shutdown(ShutdownDirection direction) {
 absl::Status Socket::TakeError() {
   if (!IsOpen(state_)) return NotOpen("take error");
   absl::Status status = platform::TakeError(state_->native, "socket");
+  if (state_->type == SocketType::kStream && !status.ok() &&
+      state_->failure_told.exchange(true, std::memory_order_relaxed)) {
+    return absl::OkStatus();
+  }
   NoteErrorTaken(*state_, CauseOf(status));
   return status;
 }

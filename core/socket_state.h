@@ -91,7 +91,8 @@ class SocketState {
   std::atomic<bool> touched{false};
   // Somebody has, or had, the native handle: what is done with it is not seen.
   std::atomic<bool> reachable_otherwise;
-  // That the connection has failed was told, as an event or by a call.
+  // That the connection, or the connecting, has failed was told, as an event or
+  // by a call.
   std::atomic<bool> failure_told{false};
   // Adopted: it can have been closed behind our back.
   const bool foreign;

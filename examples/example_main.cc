@@ -18,6 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "weir/backends.h"
 
 namespace {
@@ -81,7 +82,10 @@ bool IsOurs(const absl::CommandLineFlag& flag) {
 // Not absl::ParseCommandLine(): it exits with 1 for --help and for mistakes
 // alike, and offers a dozen flags of its own.
 void ParseCommandLine(int argc, char** argv, std::string_view purpose) {
-  if (argc > 0) *program = BaseName(argv[0]);
+  if (argc > 0) {
+    *program =
+        std::string(absl::StripSuffix(ForAbsl(BaseName(argv[0])), ".exe"));
+  }
   for (int i = 1; i < argc; ++i) {
     std::string_view argument = argv[i];
     if (argument == "--help" || argument == "-h") PrintHelp(purpose);

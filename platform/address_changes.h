@@ -3,6 +3,7 @@
 #ifndef WEIR_PLATFORM_ADDRESS_CHANGES_H_
 #define WEIR_PLATFORM_ADDRESS_CHANGES_H_
 
+#include <memory>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -14,7 +15,7 @@ namespace weir::platform {
 // opening on. One thread at a time, any.
 class AddressChanges {
  public:
-  // Of the network namespace that the calling thread is in.
+  // On Linux, of the network namespace that the calling thread is in.
   // ResourceExhausted: no descriptor or no memory is left. Unimplemented or
   // PermissionDenied: the system, or a sandbox, does not tell.
   static absl::StatusOr<AddressChanges> Open();
@@ -35,13 +36,18 @@ class AddressChanges {
 
   // The same for whoever has the socket now.
   static absl::StatusOr<bool> TakeChangedFrom(NativeSocket socket);
-  // Gives the socket away, open.
-  NativeSocket Release() { return std::exchange(socket_, kInvalidSocket); }
+  // Gives the socket away, open, and in `*source` what makes it readable, if
+  // that is not the system itself: to be kept for as long as the socket is open.
+  NativeSocket Release(std::shared_ptr<void>* source) {
+    *source = std::move(source_);
+    return std::exchange(socket_, kInvalidSocket);
+  }
 
  private:
   explicit AddressChanges(NativeSocket socket) : socket_(socket) {}
 
   NativeSocket socket_;
+  std::shared_ptr<void> source_;
 };
 
 }  // namespace weir::platform

@@ -7,9 +7,9 @@
 
 namespace weir::platform {
 
-// Nanoseconds since some moment in the past. Never goes back, never jumps when
-// the time of day is set, and counts no time while the machine sleeps. Any
-// thread.
+// Nanoseconds since some moment in the past. Never goes back and never jumps
+// when the time of day is set. Time while the machine sleeps counts on Windows,
+// and not on Linux. Any thread.
 std::int64_t MonotonicNanoseconds();
 
 }  // namespace weir::platform

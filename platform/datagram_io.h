@@ -1,9 +1,11 @@
 // Datagrams by the batch, with what the system tells of each: several for one
 // system call, and several for one walk through the network stack. The calls
-// never block, whatever the descriptor's mode, never raise SIGPIPE, allocate
-// nothing, and return the system's number instead of a status
-// (platform::SystemError() in error.h). Any thread. They use about 30 KiB of
-// stack.
+// never block, whatever the descriptor's mode (on Windows as socket_io.h says),
+// never raise SIGPIPE, allocate nothing, and return the system's number instead
+// of a status (platform::SystemError() in error.h). Any thread. They use about
+// 30 KiB of stack.
+//
+// Windows has no call for several: there, one after the other.
 
 #ifndef WEIR_PLATFORM_DATAGRAM_IO_H_
 #define WEIR_PLATFORM_DATAGRAM_IO_H_
@@ -59,7 +61,8 @@ struct ReceivedDatagram {
   SocketAddress source;
   // Empty without EnableDatagramInfo().
   std::optional<DatagramDestination> destination;
-  // The two ECN bits of RFC 3168; 0 without EnableDatagramInfo().
+  // The two ECN bits of RFC 3168; 0 without EnableDatagramInfo(), and on a
+  // Windows that does not tell them.
   std::uint8_t ecn = 0;
   // 0: `bytes` are one datagram. Else, after EnableReceiveOffload(), they are
   // several of one source one after the other, each this long but for the last,
@@ -68,7 +71,7 @@ struct ReceivedDatagram {
 };
 
 // One recvmmsg(2). An error that is met after the first datagram is told by the
-// next call.
+// next call. (On Windows, if it is still there.)
 BatchOutcome ReceiveDatagrams(NativeSocket socket,
                               std::span<ReceivedDatagram> datagrams);
 
@@ -83,7 +86,8 @@ struct OutgoingDatagram {
   // than one datagram could have.
   std::size_t segment_size = 0;
   // The two ECN bits, 0 to 3, and the rest of the traffic class 0. Absent: what
-  // the socket is set to.
+  // the socket is set to. Windows before 11 and Server 2022 cannot; but for 0,
+  // that is an error, of cause kNotSupported.
   std::optional<std::uint8_t> ecn = std::nullopt;
 };
 

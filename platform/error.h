@@ -22,7 +22,9 @@ absl::Status SystemError(int code, std::string_view operation,
 // The cause alone; allocates nothing. Zero gives kNone.
 ErrorCause CauseOfSystemCode(int code);
 
-// The system's numbers for kCancelled, kConnectionReset and kConnectionRefused.
+// The system's numbers for kBrokenPipe, kCancelled, kConnectionReset and
+// kConnectionRefused.
+extern const int kBrokenPipeCode;
 extern const int kCancelledCode;
 extern const int kConnectionResetCode;
 extern const int kConnectionRefusedCode;

@@ -19,7 +19,8 @@ enum class PollBits : std::uint8_t {
   // The peer will send no more (POLLRDHUP).
   kHangup = 4,
   // Neither side will send any more, or a stream was never connected
-  // (POLLHUP). Returned whether requested or not.
+  // (POLLHUP). Returned whether requested or not. On Windows, only the former,
+  // and only if the connection was reset.
   kBothClosed = 8,
   // An error is pending (POLLERR), or this is no open descriptor (POLLNVAL);
   // TakeError() tells. Returned whether requested or not.

@@ -1,5 +1,6 @@
 // Moving data: the calls that a connection makes all the time. They never
-// block, whatever the descriptor's mode, never raise SIGPIPE, allocate nothing,
+// block, whatever the descriptor's mode (on Windows this takes a non-blocking
+// socket, as all are that are made here), never raise SIGPIPE, allocate nothing,
 // and return the system's number instead of a status; platform::SystemError()
 // (error.h) makes a status of it. A call that a signal interrupts is made
 // again. Any thread.
@@ -63,9 +64,9 @@ IoOutcome SendTo(NativeSocket socket, std::span<const std::byte> data,
                  const SocketAddress& peer);
 
 // Up to `length` bytes of `file` from `offset` on, to a stream: one
-// sendfile(2), as much as the socket takes at once and at most
-// kMaxSendFileBytes. 0 bytes of a length that is not 0: the file ends at
-// `offset` or before. Moves no file position.
+// sendfile(2) (on Windows one ReadFile and one send), as much as the socket
+// takes at once and at most kMaxSendFileBytes. 0 bytes of a length that is not
+// 0: the file ends at `offset` or before. Moves no file position.
 // Unlike the other calls here, this one obeys the socket's mode, which must be
 // non-blocking, and waits for the disk where the file is not in memory.
 IoOutcome SendFile(NativeSocket socket, NativeFile file, std::uint64_t offset,

@@ -78,11 +78,12 @@ absl::Status Shutdown(NativeSocket socket, ShutdownDirection direction);
 // Fetches and clears the error that is pending on the socket (SO_ERROR): OK if
 // there is none, else its status, which names `operation` and `subject`. If the
 // socket cannot be asked, that error, with operation "getsockopt SO_ERROR".
+// On Windows a stream's failure is not cleared: the next call may tell it again.
 absl::Status TakeError(NativeSocket socket, std::string_view operation,
                        std::string_view subject = {});
 
 // Resets a connected stream: what was to be sent is thrown away, and the peer is
-// told. The handle stays open.
+// told. The handle stays open. On Windows all this happens when it is closed.
 absl::Status Abort(NativeSocket socket);
 
 struct SocketDescription {

@@ -19,8 +19,9 @@ namespace weir::platform {
 class TerminationWatch {
  public:
   // `wake` is called after each request was noted. It runs inside a signal
-  // handler, on any thread and possibly on several at once: it must be
-  // async-signal-safe, and do no more than signal a WakeUp. It is not called
+  // handler, on any thread and possibly on several at once, or, on Windows, on a
+  // thread of the system's: it must be async-signal-safe, and do no more than
+  // wake. It is not called
   // any more once the destructor has returned.
   // An error: the system did not let a handler be set. Any thread.
   static absl::StatusOr<std::unique_ptr<TerminationWatch>> Create(
@@ -49,7 +50,7 @@ class TerminationWatch {
 
   const absl::AnyInvocable<void() const> wake_;
   std::atomic<bool> requested_{false};
-  Slot* slot_ = nullptr;
+  [[maybe_unused]] Slot* slot_ = nullptr;
 };
 
 }  // namespace weir::platform

@@ -71,7 +71,8 @@ class IoUringBackend final : public Backend {
   Capabilities capabilities() const override {
     return {.readiness_model = ReadinessModel::kSingleShot,
             .submissions = true,
-            .zero_copy_sends = ring_->sends_without_copy()};
+            .zero_copy_sends = ring_->sends_without_copy(),
+            .receives_miss_ends = true};
   }
 
   //   from     to       requests

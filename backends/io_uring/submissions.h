@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "backends/io_uring/accepted_sockets.h"
+#include "backends/accepted_sockets.h"
 #include "backends/io_uring/lent_buffers.h"
 #include "backends/io_uring/ring.h"
 #include "weir/backend.h"

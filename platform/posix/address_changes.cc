@@ -67,10 +67,12 @@ absl::StatusOr<AddressChanges> AddressChanges::Open() {
 }
 
 AddressChanges::AddressChanges(AddressChanges&& other) noexcept
-    : socket_(std::exchange(other.socket_, kInvalidSocket)) {}
+    : socket_(std::exchange(other.socket_, kInvalidSocket)),
+      source_(std::move(other.source_)) {}
 
 AddressChanges& AddressChanges::operator=(AddressChanges&& other) noexcept {
   std::swap(socket_, other.socket_);
+  std::swap(source_, other.source_);
   return *this;
 }
 

@@ -123,6 +123,7 @@ absl::Status SystemError(int code, std::string_view operation,
   return StatusWithCause(CanonicalCodeOf(cause), cause, message, code);
 }
 
+const int kBrokenPipeCode = EPIPE;
 const int kCancelledCode = ECANCELED;
 const int kConnectionResetCode = ECONNRESET;
 const int kConnectionRefusedCode = ECONNREFUSED;

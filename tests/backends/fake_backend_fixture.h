@@ -29,7 +29,7 @@ class OnFakeBackend : public ::testing::TestWithParam<ReadinessModel> {
   int Turn() { return Must(loop_->RunOnce(absl::ZeroDuration())); }
   // A connection whose server side is readable and writable.
   static Connection Ready() {
-    Connection connection = Connected(AddressFamily::kUnix);
+    Connection connection = Connected(test::LocalFamily());
     Send(connection.client, "x");
     return connection;
   }

@@ -151,7 +151,7 @@ TEST_P(CoreReports, R06_AReportForAFiredOneShotIsNotTold) {
 
 // What was not asked for is not told.
 TEST_P(CoreReports, R01_OnlyWhatIsOfInterestIsTold) {
-  Connection connection = Connected(AddressFamily::kUnix);
+  Connection connection = Connected(test::LocalFamily());
   Recorder recorder;
   Register(connection.server, {.interest = Interest::kReadable}, recorder);
   Turn();
@@ -187,7 +187,7 @@ TEST_P(CoreReports, R05_AWatchThatEndedByItselfIsArmedAnew) {
   }
   for (const Mode& mode : kAllModes) {
     SCOPED_TRACE(ToString(mode));
-    Connection connection = Connected(AddressFamily::kUnix);
+    Connection connection = Connected(test::LocalFamily());
     Recorder recorder;
     const Registration registration = Register(
         connection.server, mode.With(Interest::kReadable), recorder);

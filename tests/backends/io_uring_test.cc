@@ -181,7 +181,7 @@ TEST_P(IoUring, R09_EachPollEndsOnceHoweverItsRemovalEnds) {
         Meeting::kRemovalFirst, Meeting::kNoData}) {
     for (int round = 0; round < 70; ++round) {
       SCOPED_TRACE(static_cast<int>(meeting));
-      Connection connection = Connected(AddressFamily::kUnix);
+      Connection connection = Connected(test::LocalFamily());
       Watched record(connection.server);
       ASSERT_OK(backend->Arm(record, Watch{}, WatchFor(Condition::kReadable)));
       Turn(*backend, 0);
@@ -212,7 +212,7 @@ TEST_P(IoUring, R09_EachPollEndsOnceHoweverItsRemovalEnds) {
 TEST_P(IoUring, R05_ALateCompletionIsNotItsSuccessors) {
   const auto backend = NewBackend(256);
   for (int round = 0; round < 70; ++round) {
-    Connection connection = Connected(AddressFamily::kUnix);
+    Connection connection = Connected(test::LocalFamily());
     Watched record(connection.server);
     ASSERT_OK(backend->Arm(record, Watch{}, WatchFor(Condition::kReadable)));
     Turn(*backend, 0);
@@ -233,7 +233,7 @@ TEST_P(IoUring, R05_ALateCompletionIsNotItsSuccessors) {
 // A change of the conditions of an armed poll, which may have fired already.
 TEST_P(IoUring, R08_AChangedPollReportsWhatItWasChangedTo) {
   const auto backend = NewBackend(256);
-  Connection connection = Connected(AddressFamily::kUnix);
+  Connection connection = Connected(test::LocalFamily());
   Watched record(connection.server);
   ASSERT_OK(backend->Arm(record, Watch{}, WatchFor(Condition::kReadable)));
   Turn(*backend, 0);

@@ -1,54 +1,13 @@
 #include "tests/backends/poll_backend.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-#include <ctime>
 
 namespace weir::test {
-namespace {
-
-constexpr struct {
-  short bits;
-  Condition condition;
-} kBits[] = {
-    {POLLIN, Condition::kReadable},
-    {POLLOUT, Condition::kWritable},
-    {POLLRDHUP, Condition::kPeerClosed},
-    {POLLHUP, Condition::kClosed},
-    {POLLERR | POLLNVAL, Condition::kError},
-};
-
-short BitsOf(Condition conditions) {
-  int bits = 0;
-  for (const auto& row : kBits) {
-    if (Has(conditions, row.condition)) bits |= row.bits;
-  }
-  return static_cast<short>(bits & (POLLIN | POLLOUT | POLLRDHUP));
-}
-
-Condition ConditionsOf(short bits) {
-  Condition conditions = Condition::kNone;
-  for (const auto& row : kBits) {
-    if ((bits & row.bits) != 0) conditions |= row.condition;
-  }
-  return conditions;
-}
-
-}  // namespace
 
 PollBackend::PollBackend(int max_events)
-    : max_events_(static_cast<std::size_t>(max_events)) {
-  if (pipe2(pipe_, O_CLOEXEC | O_NONBLOCK) != 0) std::abort();
-}
+    : max_events_(static_cast<std::size_t>(max_events)) {}
 
-PollBackend::~PollBackend() {
-  close(pipe_[0]);
-  close(pipe_[1]);
-}
+PollBackend::~PollBackend() = default;
 
 absl::Status PollBackend::Arm(WatchedSocket& socket, const Watch& from,
                               const Watch& to) {
@@ -79,7 +38,8 @@ absl::Status PollBackend::Submit() {
 }
 
 absl::Status PollBackend::Wait(std::int64_t timeout_ns) {
-  polls_.assign(1, {.fd = pipe_[0], .events = POLLIN, .revents = 0});
+  polls_.assign(1, {.socket = wake_up_.handle(),
+                    .conditions = Condition::kReadable});
   waited_.clear();
   {
     const std::lock_guard lock(mu_);
@@ -89,7 +49,7 @@ absl::Status PollBackend::Wait(std::int64_t timeout_ns) {
       waited_.push_back({.socket = socket,
                          .serial = armed.serial,
                          .since = armed.since,
-                         .events = BitsOf(armed.conditions)});
+                         .conditions = armed.conditions});
     }
   }
   // Whoever has waited longest is reported first, so that none is starved.
@@ -98,46 +58,35 @@ absl::Status PollBackend::Wait(std::int64_t timeout_ns) {
               return a.since < b.since;
             });
   for (const Waited& waited : waited_) {
-    polls_.push_back({.fd = static_cast<int>(waited.socket->socket()),
-                      .events = waited.events,
-                      .revents = 0});
+    polls_.push_back({.socket = waited.socket->socket(),
+                      .conditions = waited.conditions});
   }
-  timespec timeout{};
-  timeout.tv_sec = timeout_ns / 1'000'000'000;
-  timeout.tv_nsec = timeout_ns % 1'000'000'000;
   ++system_calls_;
-  const int ready = ppoll(polls_.data(), polls_.size(),
-                          timeout_ns == kForever ? nullptr : &timeout, nullptr);
-  const int error = errno;
+  const bool polled = PollFor(polls_, timeout_ns);
   {
     const std::lock_guard lock(mu_);
     waiting_ = false;
   }
-  if (ready >= 0) return absl::OkStatus();
-  for (pollfd& poll : polls_) poll.revents = 0;
-  if (error == EINTR) return absl::OkStatus();
-  return absl::InternalError("ppoll failed");
+  return polled ? absl::OkStatus() : absl::InternalError("poll failed");
 }
 
 void PollBackend::Collect(ReadyList& ready) {
   if (polls_.empty()) return;
-  if (polls_[0].revents != 0) {
-    char buffer[64];
+  if (polls_[0].found != Condition::kNone) {
     ++system_calls_;
-    while (read(pipe_[0], buffer, sizeof(buffer)) > 0) {
-    }
+    wake_up_.Drain();
   }
   const std::lock_guard lock(mu_);
   std::size_t reported = 0;
   for (std::size_t i = 0; i < waited_.size() && reported < max_events_; ++i) {
-    const short bits = polls_[i + 1].revents;
-    if (bits == 0) continue;
+    const Condition found = polls_[i + 1].found;
+    if (found == Condition::kNone) continue;
     // Forgotten, or armed anew, while the wait was under way?
     const auto armed = armed_.find(waited_[i].socket);
     if (armed == armed_.end() || armed->second.serial != waited_[i].serial) {
       continue;
     }
-    ready.Report(*waited_[i].socket, ConditionsOf(bits));
+    ready.Report(*waited_[i].socket, found);
     armed_.erase(armed);
     ++reported;
   }
@@ -146,11 +95,8 @@ void PollBackend::Collect(ReadyList& ready) {
 }
 
 void PollBackend::Wake() {
-  const int saved = errno;
   ++system_calls_;
-  // A full pipe wakes as well.
-  (void)!write(pipe_[1], "", 1);
-  errno = saved;
+  wake_up_.Signal();
 }
 
 }  // namespace weir::test

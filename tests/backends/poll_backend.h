@@ -1,10 +1,8 @@
-// A backend as a user of Weir would write one: poll(2), from the public header
-// weir/backend.h alone. Nothing of Weir's own backends or platform is used.
+// A backend as a user of Weir would write one: poll(2) or WSAPoll, from the
+// public header weir/backend.h alone. Nothing of Weir's own backends or platform is used.
 
 #ifndef WEIR_TESTS_BACKENDS_POLL_BACKEND_H_
 #define WEIR_TESTS_BACKENDS_POLL_BACKEND_H_
-
-#include <poll.h>
 
 #include <atomic>
 #include <cstdint>
@@ -13,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tests/backends/poll_system.h"
 #include "weir/backend.h"
 
 namespace weir::test {
@@ -50,11 +49,11 @@ class PollBackend final : public Backend {
     WatchedSocket* socket = nullptr;
     std::uint64_t serial = 0;
     std::uint64_t since = 0;
-    short events = 0;
+    Condition conditions = Condition::kNone;
   };
 
   const std::size_t max_events_;
-  int pipe_[2] = {-1, -1};
+  PollWakeUp wake_up_;
   std::atomic<std::uint64_t> system_calls_{0};
 
   // Arm and Submit may run while another thread is in Wait.
@@ -64,8 +63,8 @@ class PollBackend final : public Backend {
   bool waiting_ = false;
   bool changed_ = false;
 
-  // Of the present wait; polls_[0] is the pipe, waited_ starts after it.
-  std::vector<pollfd> polls_;
+  // Of the present wait; polls_[0] is the wake-up, waited_ starts after it.
+  std::vector<PollRequest> polls_;
   std::vector<Waited> waited_;
 };
 

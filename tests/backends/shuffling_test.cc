@@ -31,7 +31,7 @@ Outcome RunScenario(EventLoop& loop) {
   connections.reserve(16);
   const auto add = [&](const std::string& name, const Mode& mode,
                        Interest interest) -> Connection& {
-    connections.push_back(Connected(AddressFamily::kUnix));
+    connections.push_back(Connected(test::LocalFamily()));
     Must(loop.Register(connections.back().server, mode.With(interest),
                        recorders[name].Handler()));
     return connections.back();
@@ -75,7 +75,7 @@ TEST_P(Shuffled, R16_TheFirstOfABatchSilencesTheOthers) {
     std::vector<Recorder> recorders(kSockets);
     std::vector<Registration> registrations;
     for (std::size_t i = 0; i < kSockets; ++i) {
-      connections.push_back(Connected(AddressFamily::kUnix));
+      connections.push_back(Connected(test::LocalFamily()));
       Send(connections[i].client, "x");
       registrations.push_back(Must(loop->Register(
           connections[i].server, {.interest = Interest::kReadable},

@@ -87,6 +87,7 @@ TEST_P(AcceptTest, R21_ThePeerIsTold) {
 // Survey trap 60: out of descriptors. The listener is disabled and tried again
 // by a timer: it does not spin, and no connection is lost.
 TEST_P(AcceptTest, R21_OutOfDescriptorsNeitherSpinsNorLosesAConnection) {
+  WEIR_SKIP_WITHOUT_DESCRIPTOR_LIMIT();
   for (const Mode& mode : kAllModes) {
     SCOPED_TRACE(ToString(mode));
     Socket listener = Listener();

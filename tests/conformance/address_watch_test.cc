@@ -3,7 +3,6 @@
 
 #include "weir/address_watch.h"
 
-#include <cerrno>
 #include <functional>
 #include <string>
 #include <utility>
@@ -15,7 +14,7 @@
 #include "tests/conformance/conformance.h"
 #include "tests/conformance/descriptors.h"
 #include "tests/conformance/loop_threads.h"
-#include "tests/unit/own_network.h"
+#include "tests/support/addresses.h"
 #include "weir/task.h"
 
 namespace weir::conformance {
@@ -31,8 +30,17 @@ class AddressWatchTest : public Conformance {
   // The child makes the loop.
   void SetUp() override {}
 
+  // `body` changes addresses.
   void InNetwork(const std::function<void()>& body) {
-    InNewNetwork([&] {
+    if (!test::CanChangeAddresses()) {
+      GTEST_SKIP() << "addresses cannot be changed here";
+    }
+    Undisturbed(body);
+  }
+
+  // It does not.
+  void Undisturbed(const std::function<void()>& body) {
+    test::InOwnNetwork([&] {
       Conformance::SetUp();
       body();
       DestroyLoop();
@@ -60,10 +68,10 @@ class AddressWatchTest : public Conformance {
   }
 
   static void Add(const char* address = kAddress) {
-    ASSERT_EQ(ChangeAddress(RTM_NEWADDR, AF_INET, address), 0);
+    ASSERT_EQ(test::AddAddress(address), 0);
   }
   static void Remove(const char* address = kAddress) {
-    ASSERT_EQ(ChangeAddress(RTM_DELADDR, AF_INET, address), 0);
+    ASSERT_EQ(test::RemoveAddress(address), 0);
   }
 
   std::vector<std::string> told_;
@@ -91,13 +99,13 @@ TEST_P(AddressWatchTest, O01_OfBothFamilies) {
   InNetwork([&] {
     AddressWatch watch = Must(AddressWatch::Open(loop()));
     Wait(watch);
-    const int added = ChangeAddress(RTM_NEWADDR, AF_INET6, "fd00::53");
+    const int added = test::AddAddress("fd00::53");
     // A machine without IPv6.
-    if (added == EOPNOTSUPP || added == EACCES) return;
+    if (test::IsWantOfFamily(added)) return;
     ASSERT_EQ(added, 0);
     ExpectTold("wait OK");
     Wait(watch);
-    ASSERT_EQ(ChangeAddress(RTM_DELADDR, AF_INET6, "fd00::53"), 0);
+    ASSERT_EQ(test::RemoveAddress("fd00::53"), 0);
     ExpectTold("wait OK");
   });
 }
@@ -132,7 +140,7 @@ TEST_P(AddressWatchTest, O01_WhatWasRefusedIsNoChange) {
   InNetwork([&] {
     AddressWatch watch = Must(AddressWatch::Open(loop()));
     Wait(watch);
-    EXPECT_EQ(ChangeAddress(RTM_DELADDR, AF_INET, kAddress), EADDRNOTAVAIL);
+    EXPECT_NE(test::RemoveAddress(kAddress), 0);
     ExpectNothingTold();
   });
 }
@@ -164,7 +172,7 @@ TEST_P(AddressWatchTest, O07_ItsHandlerMayWaitAgain) {
 }
 
 TEST_P(AddressWatchTest, O10_ItCanBeCancelled) {
-  InNetwork([&] {
+  Undisturbed([&] {
     AddressWatch watch = Must(AddressWatch::Open(loop()));
     Operation one;
     Wait(watch, "one", {.handle = &one});
@@ -175,7 +183,16 @@ TEST_P(AddressWatchTest, O10_ItCanBeCancelled) {
     EXPECT_OK(watch.Cancel());
     ExpectTold("other CANCELLED");
     EXPECT_CODE(one.Cancel(), kFailedPrecondition);
-    // It goes on, and what happened meanwhile is told.
+  });
+}
+
+TEST_P(AddressWatchTest, O10_AfterACancelItGoesOn) {
+  InNetwork([&] {
+    AddressWatch watch = Must(AddressWatch::Open(loop()));
+    Wait(watch, "one");
+    EXPECT_OK(watch.Cancel());
+    ExpectTold("one CANCELLED");
+    // What happened meanwhile is told.
     Add();
     Wait(watch);
     ExpectTold("wait OK");
@@ -183,10 +200,16 @@ TEST_P(AddressWatchTest, O10_ItCanBeCancelled) {
 }
 
 TEST_P(AddressWatchTest, O11_ItsTimeCanBeOver) {
-  InNetwork([&] {
+  Undisturbed([&] {
     AddressWatch watch = Must(AddressWatch::Open(loop()));
     Wait(watch, "wait", {.timeout = absl::Milliseconds(2)});
     ExpectTold("wait DEADLINE_EXCEEDED");
+  });
+}
+
+TEST_P(AddressWatchTest, O11_ItsTimeNeedNotBeUsedUp) {
+  InNetwork([&] {
+    AddressWatch watch = Must(AddressWatch::Open(loop()));
     Wait(watch, "wait", {.timeout = absl::Hours(1)});
     Add();
     ExpectTold("wait OK");
@@ -194,7 +217,7 @@ TEST_P(AddressWatchTest, O11_ItsTimeCanBeOver) {
 }
 
 TEST_P(AddressWatchTest, C01_ClosingEndsWhatIsPending) {
-  InNetwork([&] {
+  Undisturbed([&] {
     const std::size_t before = OpenDescriptors();
     AddressWatch watch = Must(AddressWatch::Open(loop()));
     Wait(watch, "first");
@@ -213,7 +236,7 @@ TEST_P(AddressWatchTest, C01_ClosingEndsWhatIsPending) {
 }
 
 TEST_P(AddressWatchTest, C01_DestroyingClosesIt) {
-  InNetwork([&] {
+  Undisturbed([&] {
     const std::size_t before = OpenDescriptors();
     {
       AddressWatch watch = Must(AddressWatch::Open(loop()));
@@ -234,7 +257,7 @@ TEST_P(AddressWatchTest, C01_DestroyingClosesIt) {
 }
 
 TEST_P(AddressWatchTest, C04_ItEndsWithTheLoop) {
-  InNetwork([&] {
+  Undisturbed([&] {
     const std::size_t before = OpenDescriptors();
     auto own = NewLoop();
     AddressWatch watch = Must(AddressWatch::Open(*own));
@@ -248,14 +271,14 @@ TEST_P(AddressWatchTest, C04_ItEndsWithTheLoop) {
 }
 
 TEST_P(AddressWatchTest, R13_BadUseIsRefused) {
-  InNetwork([&] {
+  Undisturbed([&] {
     AddressWatch none;
     EXPECT_FALSE(none);
     EXPECT_CODE(none.WaitForChange(nullptr), kFailedPrecondition);
     EXPECT_CODE(none.Cancel(), kFailedPrecondition);
     EXPECT_CODE(none.Close(), kFailedPrecondition);
     const std::size_t before = OpenDescriptors();
-    {
+    if (HasDescriptorLimit()) {
       const NoDescriptorsLeft exhausted;
       EXPECT_CODE(AddressWatch::Open(loop()), kResourceExhausted);
     }

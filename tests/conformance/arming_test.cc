@@ -37,7 +37,7 @@ TEST_P(Arming, R01_EveryModeTellsReadableOnceThereIsSomething) {
 TEST_P(Arming, R01_EveryModeTellsWritableOnceThereIsRoom) {
   for (const Mode& mode : kAllModes) {
     SCOPED_TRACE(ToString(mode));
-    Connection connection = Connected(AddressFamily::kUnix);
+    Connection connection = Connected(test::LocalFamily());
     Fill(connection.server);
     Recorder recorder;
     Register(connection.server, mode.With(Interest::kWritable), recorder);
@@ -134,8 +134,7 @@ TEST_P(Arming, R01_EachRegistrationIsToldThroughItsOwnHandlerAndHandle) {
 // Survey trap 1.
 TEST_P(Arming, R03_RegisteringWithUnreadDataTellsReadableInTheNextTurn) {
   for (const Mode& mode : kAllModes) {
-    for (const AddressFamily family :
-         {AddressFamily::kIpv4, AddressFamily::kUnix}) {
+    for (const AddressFamily family : test::Available({AddressFamily::kIpv4, AddressFamily::kUnix})) {
       SCOPED_TRACE(ToString(mode));
       Connection connection = Connected(family);
       Send(connection.client, "early");
@@ -319,7 +318,7 @@ TEST_P(Arming, R03_WideningWhileAReportIsOnItsWayTellsBothInTheNextTurn) {
 TEST_P(Arming, R03_NarrowingWhileAReportIsOnItsWayTellsWhatIsLeft) {
   for (const Mode& mode : kAllModes) {
     SCOPED_TRACE(ToString(mode));
-    Connection connection = Connected(AddressFamily::kUnix);
+    Connection connection = Connected(test::LocalFamily());
     Fill(connection.server);
     Recorder recorder;
     const Registration registration = Register(

@@ -38,8 +38,7 @@ Task<absl::Status> Echo(Stream stream) {
 }
 
 TEST_P(AwaitableConformance, O01_AnEchoAsACoroutine) {
-  for (const AddressFamily family :
-       {AddressFamily::kUnix, AddressFamily::kIpv4}) {
+  for (const AddressFamily family : test::Available({AddressFamily::kUnix, AddressFamily::kIpv4})) {
     StreamAndPeer pair = Connect(family);
     std::optional<absl::Status> result;
     Spawn(Echo(std::move(pair.stream)),
@@ -141,7 +140,7 @@ TEST_P(AwaitableConformance, O01_EveryOperationIsAwaited) {
   weir::Listener listener = Must(
       weir::Listener::Listen(loop(), SocketAddress::Ipv4Loopback(0)));
   const SocketAddress address = Must(listener.LocalAddress());
-  const File file = Must(File::Open("/proc/self/exe"));
+  const File file = Must(File::Open(test::ThisProgram()));
   Indications server, client;
   Spawn([](weir::Listener& from, const File& sent,
            Indications log) -> Task<> {

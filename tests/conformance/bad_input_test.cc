@@ -1,13 +1,6 @@
 // Bad input to a loop: a canonical status that says what was tried and what is
 // wrong; nothing is lost, leaked or disturbed (P05, R13).
 
-#include <fcntl.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,16 +15,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-NativeSocket FromDescriptor(int descriptor) {
-  return static_cast<NativeSocket>(descriptor);
-}
-int DescriptorOf(const Socket& socket) {
-  return static_cast<int>(socket.native());
-}
-bool IsOpenDescriptor(int descriptor) {
-  return fcntl(descriptor, F_GETFD) != -1;
-}
 
 class BadInput : public Conformance {
  protected:
@@ -128,51 +111,21 @@ TEST_P(BadInput, P05_AStoppedLoopTakesNoRegistrationButLetsGo) {
   EXPECT_TRUE(recorder.handler_destroyed());
 }
 
-TEST_P(BadInput, P07_WhatIsNoSocketOfOurKindIsNotAdopted) {
-  int pipes[2];
-  ASSERT_EQ(pipe(pipes), 0);
-  const struct {
-    int descriptor;
-    absl::StatusCode code;
-    ErrorCause cause;
-    int error;
-  } cases[] = {
-      {open("/dev/null", O_RDONLY), absl::StatusCode::kInvalidArgument,
-       ErrorCause::kNotASocket, ENOTSOCK},
-      {open("/proc/self/exe", O_RDONLY), absl::StatusCode::kInvalidArgument,
-       ErrorCause::kNotASocket, ENOTSOCK},
-      {epoll_create1(0), absl::StatusCode::kInvalidArgument,
-       ErrorCause::kNotASocket, ENOTSOCK},
-      {pipes[0], absl::StatusCode::kInvalidArgument, ErrorCause::kNotASocket,
-       ENOTSOCK},
-      {pipes[1], absl::StatusCode::kInvalidArgument, ErrorCause::kNotASocket,
-       ENOTSOCK},
-      {socket(AF_UNIX, SOCK_SEQPACKET, 0), absl::StatusCode::kUnimplemented,
-       ErrorCause::kNotSupported, ESOCKTNOSUPPORT},
-      {socket(AF_NETLINK, SOCK_RAW, 0), absl::StatusCode::kUnimplemented,
-       ErrorCause::kNotSupported, EAFNOSUPPORT},
-  };
-  for (const auto& bad : cases) {
-    ASSERT_GE(bad.descriptor, 0);
-    const NativeSocket native = FromDescriptor(bad.descriptor);
-    EXPECT_TRUE(IsFailure(Socket::Adopt(native).status(), bad.code, bad.cause,
-                          {std::strerror(bad.error)}));
-    // It is the caller's still.
-    EXPECT_TRUE(IsOpenDescriptor(bad.descriptor));
-    close(bad.descriptor);
-    EXPECT_TRUE(IsFailure(Socket::Adopt(native).status(),
+TEST_P(BadInput, P07_WhatIsNoSocketIsNotAdopted) {
+  const NativeSocket native = test::OpenNonSocket();
+  EXPECT_TRUE(IsFailure(Socket::Adopt(native).status(),
+                        absl::StatusCode::kInvalidArgument,
+                        ErrorCause::kNotASocket,
+                        {test::WordsFor(ErrorCause::kNotASocket)}));
+  // It is the caller's still.
+  EXPECT_TRUE(test::IsOpen(native));
+  test::CloseNonSocket(native);
+  for (const NativeSocket closed : {native, kInvalidSocket}) {
+    EXPECT_TRUE(IsFailure(Socket::Adopt(closed).status(),
                           absl::StatusCode::kInvalidArgument,
                           ErrorCause::kBadDescriptor,
-                          {std::strerror(EBADF)}));
+                          {test::WordsFor(ErrorCause::kBadDescriptor)}));
   }
-  // Weir's own choice, which no system's number stands for.
-  const int datagram = socket(AF_UNIX, SOCK_DGRAM, 0);
-  EXPECT_CODE(Socket::Adopt(FromDescriptor(datagram)), kUnimplemented);
-  EXPECT_TRUE(IsOpenDescriptor(datagram));
-  close(datagram);
-  EXPECT_TRUE(IsFailure(Socket::Adopt(kInvalidSocket).status(),
-                        absl::StatusCode::kInvalidArgument,
-                        ErrorCause::kBadDescriptor, {std::strerror(EBADF)}));
 }
 
 // P07: between adopting and registering, whoever had the socket before can
@@ -180,20 +133,21 @@ TEST_P(BadInput, P07_WhatIsNoSocketOfOurKindIsNotAdopted) {
 TEST_P(BadInput, P07_AForeignSocketClosedBehindOurBackIsRefused) {
   Connection connection = Connected();
   Socket adopted = Must(Socket::Adopt(Must(connection.server.Release())));
-  const int number = DescriptorOf(adopted);
-  ASSERT_EQ(close(number), 0);
+  const NativeSocket number = adopted.native();
+  ASSERT_TRUE(test::CloseNative(number));
   ExpectRefused(adopted, absl::StatusCode::kInvalidArgument,
-                ErrorCause::kBadDescriptor, {std::strerror(EBADF)});
-  int pipes[2];
-  ASSERT_EQ(pipe(pipes), 0);
-  ASSERT_EQ(dup2(pipes[0], number), number);
-  ExpectRefused(adopted, absl::StatusCode::kInvalidArgument,
-                ErrorCause::kNotASocket, {std::strerror(ENOTSOCK)});
+                ErrorCause::kBadDescriptor,
+                {test::WordsFor(ErrorCause::kBadDescriptor)});
+  // The lowest free number, so most likely the one that was closed.
+  const NativeSocket other = test::OpenNonSocket();
+  if (other == number) {
+    ExpectRefused(adopted, absl::StatusCode::kInvalidArgument,
+                  ErrorCause::kNotASocket,
+                  {test::WordsFor(ErrorCause::kNotASocket)});
+  }
   // Given back, or it would close what is not ours.
-  EXPECT_EQ(Must(adopted.Release()), FromDescriptor(number));
-  close(number);
-  close(pipes[0]);
-  close(pipes[1]);
+  EXPECT_EQ(Must(adopted.Release()), number);
+  test::CloseNonSocket(other);
 }
 
 TEST_P(BadInput, P07_AForeignSocketClosedWhileRegisteredDoesNotSpin) {
@@ -205,8 +159,7 @@ TEST_P(BadInput, P07_AForeignSocketClosedWhileRegisteredDoesNotSpin) {
     const Registration registration =
         Register(adopted, mode.With(Interest::kReadable), recorder);
     Turn();
-    const int number = DescriptorOf(adopted);
-    ASSERT_EQ(close(number), 0);
+    ASSERT_TRUE(test::CloseNative(adopted.native()));
     ExpectIdle();
     // Some mechanisms see it and end the registration, some do not.
     if (registration.is_live()) {
@@ -232,12 +185,12 @@ TEST_P(BadInput, R13_AHandleThatIsNotOpenIsRefusedAtOnceOrWithOneEvent) {
     SCOPED_TRACE(ToString(mode));
     Connection connection = Connected();
     // Not adopted, so nobody looks at it before the kernel does.
-    auto pair = Must(Socket::Pair());
-    ASSERT_EQ(close(DescriptorOf(pair.first)), 0);
+    Connection pair = Connected(test::LocalFamily());
+    ASSERT_TRUE(test::CloseNative(pair.server.native()));
     Recorder recorder;
     absl::Status refusal;
     const auto result = loop().Register(
-        pair.first, mode.With(Interest::kReadable), recorder.Handler());
+        pair.server, mode.With(Interest::kReadable), recorder.Handler());
     if (result.ok()) {
       TurnUntilSeen(recorder, Events::kRemoved);
       EXPECT_THAT(recorder.events(),
@@ -250,7 +203,7 @@ TEST_P(BadInput, R13_AHandleThatIsNotOpenIsRefusedAtOnceOrWithOneEvent) {
     }
     EXPECT_TRUE(IsFailure(refusal, absl::StatusCode::kInvalidArgument,
                           ErrorCause::kBadDescriptor,
-                          {std::strerror(EBADF)}));
+                          {test::WordsFor(ErrorCause::kBadDescriptor)}));
     EXPECT_TRUE(recorder.handler_destroyed());
     EXPECT_EQ(loop().counters().registrations, 0u);
     ExpectIdle();
@@ -260,7 +213,7 @@ TEST_P(BadInput, R13_AHandleThatIsNotOpenIsRefusedAtOnceOrWithOneEvent) {
     Register(connection.server, mode.With(Interest::kReadable), other);
     Send(connection.client, "abc");
     TurnUntilSeen(other, Events::kReadable);
-    ASSERT_OK(pair.first.Release());
+    ASSERT_OK(pair.server.Release());
     connection.server.Close();
     Turn();
   }
@@ -290,6 +243,7 @@ TEST_P(BadInput, R11_ARegisteredSocketIsNotReleased) {
 // The first round, with descriptors, is for UBSan: it needs one to look at an
 // object of a type that it has not seen.
 TEST_P(BadInput, P05_RegisteringWorksWithoutDescriptors) {
+  WEIR_SKIP_WITHOUT_DESCRIPTOR_LIMIT();
   for (const bool exhausted : {false, true}) {
     Connection connection = Connected();
     Recorder recorder;

@@ -19,7 +19,7 @@ class CancelConformance : public OperationsTest {
  protected:
   static void ExpectRefused(Stream& stream, Indications& told) {
     Room room(4);
-    const File file = Must(File::Open("/proc/self/exe"));
+    const File file = Must(File::Open(test::ThisProgram()));
     EXPECT_CODE(stream.Receive(room, told.Handler("x")), kFailedPrecondition);
     EXPECT_CODE(stream.Send(BytesOf("x"), told.Handler("x")),
                 kFailedPrecondition);
@@ -55,7 +55,7 @@ struct Startable {
 
 std::vector<Startable> StreamOperations() {
   static Room& room = *new Room(8);
-  static const File& file = *new File(Must(File::Open("/proc/self/exe")));
+  static const File& file = *new File(Must(File::Open(test::ThisProgram())));
   return {
       {"receive", false,
        [](Stream& stream, CompletionHandler handler,

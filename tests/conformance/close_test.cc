@@ -159,7 +159,7 @@ TEST_P(CloseConformance, C01_UnconnectedAndConnectingStreamsClose) {
 TEST_P(CloseConformance, C02_AfterACloseEveryCallFails) {
   StreamAndPeer pair = Connect();
   Stream& stream = pair.stream;
-  const File file = Must(File::Open("/proc/self/exe"));
+  const File file = Must(File::Open(test::ThisProgram()));
   Indications told, refused;
   Room room(4);
   ASSERT_OK(stream.StartReceive(told.ForReceived("r")));

@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/system.h"
 #include "weir/backends.h"
 #include "weir/event_loop.h"
 #include "weir/events.h"
@@ -89,6 +90,9 @@ struct Connection {
   Socket server;
 };
 Connection Connected(AddressFamily family = AddressFamily::kIpv4);
+// The same by way of a listener that goes on listening: the client is the first
+// socket that is opened.
+Connection ConnectedBy(Socket& listener);
 Socket Listener(AddressFamily family = AddressFamily::kIpv4);
 SocketAddress AddressOf(const Socket& socket);
 // A loopback TCP address at which nobody listens.
@@ -105,6 +109,8 @@ void AwaitReadable(const Socket& socket);
 // The same for room to send, and for the peer's end of stream or reset.
 void AwaitWritable(const Socket& socket);
 void AwaitPeerClosed(const Socket& socket);
+// kHangup, or kNone where a hang-up shows only once all data before it are read.
+Events HangupBehindData();
 // What one receive of at most `most` bytes gets; "" for would-block or the end.
 std::string Receive(Socket& socket, std::size_t most = 65536);
 // Receives until would-block or the end; returns what it got.
@@ -184,6 +190,8 @@ class Conformance : public ::testing::TestWithParam<std::string> {
 // names it in WEIR_TEST_WITHOUT (a list separated by commas). A program that
 // plugs in backends of its own runs the suite on those instead.
 std::vector<std::string> BackendsUnderTest();
+// A backend's name as GoogleTest can have it: with '_' for '-'.
+std::string TestNameOf(std::string_view backend);
 using BackendFactory =
     std::function<std::unique_ptr<Backend>(const BackendOptions&)>;
 // To be called before main.
@@ -194,7 +202,9 @@ std::unique_ptr<EventLoop> NewLoop(const std::string& backend, int threads,
 #define WEIR_CONFORMANCE_SUITE(fixture)                                     \
   INSTANTIATE_TEST_SUITE_P(                                                 \
       , fixture, ::testing::ValuesIn(::weir::conformance::BackendsUnderTest()), \
-      [](const auto& parameter) { return parameter.param; })
+      [](const auto& parameter) {                                             \
+        return ::weir::conformance::TestNameOf(parameter.param);              \
+      })
 
 }  // namespace weir::conformance
 

@@ -133,6 +133,7 @@ TEST_P(ConnectorTest, RFC8305_TheLosersAreClosed) {
 }
 
 TEST_P(ConnectorTest, RFC8305_WithoutDescriptorsItFails) {
+  WEIR_SKIP_WITHOUT_DESCRIPTOR_LIMIT();
   Socket listener = Listener();
   Connect({AddressOf(listener), AddressOf(listener).with_port(1)});
   {

@@ -2,8 +2,6 @@
 // that only a receive consumes (R14, R15, R05).
 
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,39 +33,62 @@ Datagram ReceiveFrom(Socket& socket) {
   return Must(socket.ReceiveFrom(buffer), "receive from");
 }
 
+// An address of `loopback`'s that nobody is at.
+SocketAddress GivenUp(const SocketAddress& loopback) {
+  return AddressOf(Bound(loopback));
+}
+
 class Datagrams : public Conformance {};
 WEIR_CONFORMANCE_SUITE(Datagrams);
 
 // Survey trap 28: epoll reports an error and nothing readable.
-TEST_P(Datagrams, R15_AnUnreachablePortIsAnErrorAndTheSocketStillReceives) {
+TEST_P(Datagrams, R15_AnUnreachablePortIsAnError) {
   for (const SocketAddress& loopback :
        {SocketAddress::Ipv4Loopback(0), SocketAddress::Ipv6Loopback(0)}) {
     for (const Mode& mode : kAllModes) {
       SCOPED_TRACE(ToString(mode));
       Socket socket = Bound(loopback);
-      Socket peer = Bound(loopback);
-      const SocketAddress peer_address = AddressOf(peer);
+      ASSERT_OK(socket.StartConnecting(GivenUp(loopback)));
+      Recorder recorder;
+      Register(socket, mode.With(Interest::kReadable | Interest::kHangup),
+               recorder);
+      Turn();
+      Send(socket, "into the void");
+      TurnUntilSeen(recorder, Events::kError);
+      EXPECT_THAT(recorder.Take(), ElementsAre(Events::kError));
+      ASSERT_EQ(recorder.errors().size(), 1u);
+      EXPECT_TRUE(IsFailure(
+          recorder.errors().front(), absl::StatusCode::kUnavailable,
+          ErrorCause::kConnectionRefused,
+          {"socket", test::WordsFor(ErrorCause::kConnectionRefused)}));
+      ExpectIdle();
+      EXPECT_THAT(recorder.events(), IsEmpty());
+    }
+  }
+}
+
+TEST_P(Datagrams, R15_AfterAnUnreachablePortTheSocketStillReceives) {
+  WEIR_SKIP_WHERE_DATAGRAM_ERRORS_STAY();
+  for (const SocketAddress& loopback :
+       {SocketAddress::Ipv4Loopback(0), SocketAddress::Ipv6Loopback(0)}) {
+    for (const Mode& mode : kAllModes) {
+      SCOPED_TRACE(ToString(mode));
+      Socket socket = Bound(loopback);
+      const SocketAddress peer_address = GivenUp(loopback);
       ASSERT_OK(socket.StartConnecting(peer_address));
-      peer.Close();
       Recorder recorder;
       const Registration registration = Register(
           socket, mode.With(Interest::kReadable | Interest::kHangup), recorder);
       Turn();
       Send(socket, "into the void");
       TurnUntilSeen(recorder, Events::kError);
-      EXPECT_THAT(recorder.Take(), ElementsAre(Events::kError));
-      ASSERT_EQ(recorder.errors().size(), 1u);
-      EXPECT_TRUE(IsFailure(recorder.errors().front(),
-                            absl::StatusCode::kUnavailable,
-                            ErrorCause::kConnectionRefused,
-                            {"socket", std::strerror(ECONNREFUSED)}));
+      recorder.Take();
       EXPECT_OK(socket.TakeError());
       ExpectIdle();
-      EXPECT_THAT(recorder.events(), IsEmpty());
       if (mode.persistence == Persistence::kOneShot) {
         ASSERT_OK(registration.Rearm());
       }
-      peer = Bound(peer_address);
+      Socket peer = Bound(peer_address);
       SendTo(peer, "here again", AddressOf(socket));
       TurnUntilSeen(recorder, Events::kReadable);
       EXPECT_THAT(recorder.Take(), ElementsAre(Events::kReadable));

@@ -4,16 +4,27 @@
 #ifndef WEIR_TESTS_CONFORMANCE_DESCRIPTORS_H_
 #define WEIR_TESTS_CONFORMANCE_DESCRIPTORS_H_
 
-#include <sys/resource.h>
-
 #include <cstddef>
+#include <memory>
 
 namespace weir::conformance {
 
-// How many descriptors are open.
+// How many descriptors are open; on Windows, how many handles of sockets, files
+// and completion ports: threads and locks have handles there, which come and go.
 std::size_t OpenDescriptors();
 
-// While one lives, opening any descriptor fails with EMFILE.
+// Whether there is a limit to how many there may be, that a process can set for
+// itself; Windows has none.
+bool HasDescriptorLimit();
+#define WEIR_SKIP_WITHOUT_DESCRIPTOR_LIMIT()                      \
+  do {                                                            \
+    if (!::weir::conformance::HasDescriptorLimit()) {                    \
+      GTEST_SKIP() << "no limit of descriptors here";             \
+    }                                                             \
+  } while (false)
+
+// While one lives, opening any descriptor fails for want of a free one. Only
+// where there is a limit.
 class NoDescriptorsLeft {
  public:
   NoDescriptorsLeft();
@@ -22,7 +33,8 @@ class NoDescriptorsLeft {
   NoDescriptorsLeft& operator=(const NoDescriptorsLeft&) = delete;
 
  private:
-  rlimit before_{};
+  struct Limit;
+  std::unique_ptr<Limit> before_;
 };
 
 // While one lives, the process may have `count` descriptors open; a failure if
@@ -35,7 +47,8 @@ class DescriptorRoom {
   DescriptorRoom& operator=(const DescriptorRoom&) = delete;
 
  private:
-  rlimit before_{};
+  struct Limit;
+  std::unique_ptr<Limit> before_;
 };
 
 }  // namespace weir::conformance

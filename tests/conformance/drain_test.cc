@@ -43,8 +43,7 @@ WEIR_CONFORMANCE_SUITE(EdgeDrain);
 
 // R05: "a short receive on a stream counts" as a drain.
 TEST_P(EdgeDrain, R05_AShortReceiveOnAStreamIsADrain) {
-  for (const AddressFamily family :
-       {AddressFamily::kIpv4, AddressFamily::kUnix}) {
+  for (const AddressFamily family : test::Available({AddressFamily::kIpv4, AddressFamily::kUnix})) {
     Connection connection = Connected(family);
     Recorder recorder;
     Register(connection.server, EdgeFor(Interest::kReadable), recorder);
@@ -180,8 +179,7 @@ TEST_P(EdgeDrain, R05_DataBetweenANativeDrainAndDrainedAreNotLost) {
 // R05, survey trap 22: one kernel event brings the data and the end; a short
 // receive drains the data, and no kernel event will tell the end.
 TEST_P(EdgeDrain, R05_TheEndThatCameWithTheDataIsToldAfterAShortReceive) {
-  for (const AddressFamily family :
-       {AddressFamily::kIpv4, AddressFamily::kUnix}) {
+  for (const AddressFamily family : test::Available({AddressFamily::kIpv4, AddressFamily::kUnix})) {
     Connection connection = Connected(family);
     Recorder recorder;
     Register(connection.server, EdgeFor(Interest::kReadable), recorder);
@@ -244,9 +242,11 @@ TEST_P(EdgeDrain, R05_TheEndIsToldAloneThoughTheSocketIsWritable) {
   AwaitPeerClosed(connection.server);
   Turn();
   EXPECT_THAT(recorder.Take(),
-              ElementsAre(Events::kReadable | Events::kHangup));
+              ElementsAre(Events::kReadable | HangupBehindData()));
   Turn();
-  EXPECT_THAT(recorder.Take(), ElementsAre(Events::kReadable));
+  EXPECT_THAT(recorder.Take(),
+              ElementsAre(Events::kReadable |
+                          (Events::kHangup & ~HangupBehindData())));
   Turn();
   TurnPastSentinel();
   EXPECT_THAT(recorder.events(), IsEmpty());

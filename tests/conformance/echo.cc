@@ -1,7 +1,5 @@
 #include "tests/conformance/echo.h"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <span>
 
@@ -135,21 +133,19 @@ void EchoThroughAll(std::vector<Socket>& sockets, std::size_t bytes) {
   std::vector<Progress> progress(sockets.size());
   const absl::Time deadline = absl::Now() + kPatience;
   while (true) {
-    std::vector<pollfd> polls;
+    std::vector<platform::PollEntry> polls;
     for (std::size_t i = 0; i < sockets.size(); ++i) {
       if (progress[i].done) continue;
       SendSome(sockets[i], i, bytes, progress[i]);
       ReceiveSome(sockets[i], i, bytes, progress[i]);
       if (progress[i].done) continue;
-      const int events = POLLIN | (progress[i].sent < bytes ? POLLOUT : 0);
-      polls.push_back({.fd = static_cast<int>(sockets[i].native()),
-                       .events = static_cast<short>(events),
-                       .revents = 0});
+      platform::PollBits bits = platform::PollBits::kReadable;
+      if (progress[i].sent < bytes) bits |= platform::PollBits::kWritable;
+      polls.push_back({.socket = sockets[i].native(), .requested = bits});
     }
     if (polls.empty()) return;
-    const auto left = absl::ToInt64Milliseconds(deadline - absl::Now());
-    if (left <= 0 ||
-        poll(polls.data(), polls.size(), static_cast<int>(left)) == 0) {
+    const absl::Duration left = deadline - absl::Now();
+    if (left <= absl::ZeroDuration() || !test::Poll(polls, left)) {
       for (std::size_t i = 0; i < sockets.size(); ++i) {
         if (progress[i].done) continue;
         ADD_FAILURE() << "connection " << i << " hangs: " << progress[i].sent

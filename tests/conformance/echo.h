@@ -46,7 +46,8 @@ class EchoSession {
 
 // Sends `bytes` bytes on each socket, all at once, and compares what comes
 // back; ends the sending side when all were sent and reads to the end. A
-// failure for each that differs. Runs on the calling thread, with poll(2).
+// failure for each that differs. Runs on the calling thread, and waits there by
+// itself.
 void EchoThroughAll(std::vector<Socket>& sockets, std::size_t bytes);
 
 }  // namespace weir::conformance

@@ -18,7 +18,7 @@ WEIR_CONFORMANCE_SUITE(Fairness);
 struct ReadyForEver {
   explicit ReadyForEver(int count) {
     for (int i = 0; i < count; ++i) {
-      connections.push_back(Connected(AddressFamily::kUnix));
+      connections.push_back(Connected(test::LocalFamily()));
       Send(connections.back().client, "x");
       recorders.emplace_back();
     }

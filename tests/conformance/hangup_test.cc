@@ -1,11 +1,7 @@
 // What the peer of a stream does besides sending data: it closes, resets, or
 // sends an urgent byte (R14, R15).
 
-#include <sys/socket.h>
-
-#include <cerrno>
-#include <cstring>
-
+#include "platform/poll.h"
 #include "tests/conformance/conformance.h"
 #include "tests/conformance/failure.h"
 
@@ -15,8 +11,10 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr AddressFamily kFamilies[] = {
-    AddressFamily::kIpv4, AddressFamily::kIpv6, AddressFamily::kUnix};
+std::vector<AddressFamily> Families() {
+  return test::Available(
+      {AddressFamily::kIpv4, AddressFamily::kIpv6, AddressFamily::kUnix});
+}
 
 constexpr Events kReadableHangup = Events::kReadable | Events::kHangup;
 
@@ -30,12 +28,20 @@ Transfer ReceiveOne(Socket& socket) {
   return Must(socket.Receive(std::span(&byte, 1)), "receive");
 }
 
+bool IsReadable(const Socket& socket) {
+  platform::PollEntry entry{.socket = socket.native(),
+                            .requested = platform::PollBits::kReadable};
+  MustOk(platform::PollNow(std::span(&entry, 1)));
+  return (entry.returned & platform::PollBits::kReadable) !=
+         platform::PollBits::kNone;
+}
+
 class Hangup : public Conformance {};
 WEIR_CONFORMANCE_SUITE(Hangup);
 
 // Survey trap 21.
 TEST_P(Hangup, R14_WithoutHangupInterestAPeersCloseIsReadable) {
-  for (const AddressFamily family : kFamilies) {
+  for (const AddressFamily family : Families()) {
     for (const Mode& mode : kAllModes) {
       SCOPED_TRACE(ToString(mode));
       Connection connection = Connected(family);
@@ -69,7 +75,11 @@ TEST_P(Hangup, R02_AnErrorAfterBothSidesWereShutDownIsTold) {
     Recorder recorder;
     Register(connection.server, mode.With(Interest::kReadable), recorder);
     ASSERT_OK(connection.server.Shutdown(ShutdownDirection::kBoth));
-    TurnUntilSeen(recorder, Events::kReadable);
+    // Linux shows what the socket itself has shut down as readable, Windows does
+    // not.
+    if (IsReadable(connection.server)) {
+      TurnUntilSeen(recorder, Events::kReadable);
+    }
     Turn();
     recorder.Take();
     Turn();
@@ -103,7 +113,10 @@ TEST_P(Hangup, R14_LevelIsReadableUntilTheEndHasBeenRead) {
 
 // Survey trap 22.
 TEST_P(Hangup, R14_EdgeReportsTheEndAlthoughDataAreUnread) {
-  for (const AddressFamily family : kFamilies) {
+  if (!test::HangupOvertakesData()) {
+    GTEST_SKIP() << "a hang-up shows only once the data is read here";
+  }
+  for (const AddressFamily family : Families()) {
     for (const bool hangup : {false, true}) {
       Connection connection = Connected(family);
       Recorder recorder;
@@ -129,7 +142,7 @@ TEST_P(Hangup, R14_EdgeReportsTheEndAlthoughDataAreUnread) {
 
 // Survey trap 23.
 TEST_P(Hangup, R14_APeersHalfCloseIsAHangupAndSendingStaysUsable) {
-  for (const AddressFamily family : kFamilies) {
+  for (const AddressFamily family : Families()) {
     for (const Mode& mode : kAllModes) {
       SCOPED_TRACE(ToString(mode));
       Connection connection = Connected(family);
@@ -149,7 +162,7 @@ TEST_P(Hangup, R14_APeersHalfCloseIsAHangupAndSendingStaysUsable) {
 }
 
 TEST_P(Hangup, R14_AskedForAloneItIsToldAlone) {
-  for (const AddressFamily family : kFamilies) {
+  for (const AddressFamily family : Families()) {
     for (const Mode& mode : kAllModes) {
       SCOPED_TRACE(ToString(mode));
       Connection connection = Connected(family);
@@ -161,6 +174,7 @@ TEST_P(Hangup, R14_AskedForAloneItIsToldAlone) {
       EXPECT_THAT(recorder.events(), IsEmpty());
       connection.client.Close();
       AwaitPeerClosed(connection.server);
+      if (!test::HangupOvertakesData()) Drain(connection.server);
       TurnUntilSeen(recorder, Events::kHangup);
       EXPECT_THAT(recorder.Take(), ElementsAre(Events::kHangup));
       if (IsPersistentLevel(mode)) {
@@ -191,7 +205,7 @@ TEST_P(Hangup, R14_DataAreNoHangup) {
 // 1: EPOLLHUP cannot be masked); only a level registration that waits for
 // something may hear of it again.
 TEST_P(Hangup, R14_BothSidesDoneDoesNotSpin) {
-  for (const AddressFamily family : kFamilies) {
+  for (const AddressFamily family : Families()) {
     for (const Mode& mode : kAllModes) {
       SCOPED_TRACE(ToString(mode));
       Connection connection = Connected(family);
@@ -241,7 +255,7 @@ TEST_P(Hangup, R15_AResetIsAnErrorInEveryMode) {
         EXPECT_TRUE(IsFailure(recorder.errors().front(),
                               absl::StatusCode::kUnavailable,
                               ErrorCause::kConnectionReset,
-                              {"socket", std::strerror(ECONNRESET)}));
+                              {"socket", test::WordsFor(ErrorCause::kConnectionReset)}));
         // It has been taken off the socket, and is told once.
         EXPECT_OK(connection.server.TakeError());
         TurnPastSentinel();
@@ -282,11 +296,12 @@ TEST_P(Hangup, R15_AResetAfterTheEndIsToldAsWell) {
     EXPECT_TRUE(ReceiveOne(connection.server).end_of_stream);
     Send(connection.server, "nobody reads this");
     TurnUntilSeen(recorder, Events::kError);
-    // Linux: EPIPE for a reset that follows a FIN (tcp_reset).
+    const ErrorCause cause = test::ResetAfterTheEnd();
     EXPECT_TRUE(IsFailure(recorder.errors().front(),
-                          absl::StatusCode::kFailedPrecondition,
-                          ErrorCause::kBrokenPipe,
-                          {"socket", std::strerror(EPIPE)}));
+                          cause == ErrorCause::kBrokenPipe
+                              ? absl::StatusCode::kFailedPrecondition
+                              : absl::StatusCode::kUnavailable,
+                          cause, {"socket", test::WordsFor(cause)}));
   }
 }
 
@@ -318,6 +333,7 @@ TEST_P(Hangup, R15_AFiredOneShotIsToldOfTheResetWhenItIsRearmed) {
 
 // unix(7): a stream closed with data unread is reset.
 TEST_P(Hangup, R15_AUnixPeerThatClosesOverUnreadDataResets) {
+  WEIR_SKIP_WITHOUT_UNIX_SOCKETS();
   Connection connection = Connected(AddressFamily::kUnix);
   Recorder recorder;
   Register(connection.server,
@@ -339,9 +355,7 @@ TEST_P(Hangup, R04_AnUrgentByteAloneIsNotReadable) {
     Recorder recorder;
     Register(connection.server,
              mode.With(Interest::kReadable | Interest::kHangup), recorder);
-    ASSERT_EQ(::send(static_cast<int>(connection.client.native()), "!", 1,
-                     MSG_OOB),
-              1);
+    test::SendUrgent(connection.client.native(), '!');
     ExpectIdle();
     EXPECT_THAT(recorder.events(), IsEmpty());
     Send(connection.client, "data");

@@ -1,8 +1,6 @@
 // Which registration an event belongs to: descriptor numbers come back, the
 // same socket is registered again, handles go stale (R10, R11, P05).
 
-#include <unistd.h>
-
 #include <array>
 #include <utility>
 #include <vector>
@@ -21,17 +19,18 @@ WEIR_CONFORMANCE_SUITE(Identity);
 
 // Survey trap 33.
 TEST_P(Identity, R10_AReusedNumberNeverGetsTheOldEvents) {
+  Socket listener = Listener();
   int reused = 0;
   for (int round = 0; round < 200; ++round) {
     const Mode& mode = kAllModes[round % 4];
-    Connection old = Connected(AddressFamily::kUnix);
+    Connection old = ConnectedBy(listener);
     Recorder old_recorder;
     Register(old.server, mode.With(Interest::kReadable), old_recorder);
     Turn();
     Send(old.client, "for the old one");
     const NativeSocket number = old.server.native();
     old.server.Close();
-    Connection fresh = Connected(AddressFamily::kUnix);
+    Connection fresh = ConnectedBy(listener);
     Socket& same =
         fresh.client.native() == number ? fresh.client : fresh.server;
     if (same.native() == number) ++reused;
@@ -47,7 +46,9 @@ TEST_P(Identity, R10_AReusedNumberNeverGetsTheOldEvents) {
     EXPECT_EQ(Drain(same), "for the new one");
     EXPECT_EQ(old_recorder.count(), 1u);
   }
-  EXPECT_EQ(reused, 200);
+  if (test::NumbersAreReusedAtOnce()) {
+    EXPECT_EQ(reused, 200);
+  }
 }
 
 // The same within a batch: the event that was fetched for the old socket must
@@ -55,8 +56,9 @@ TEST_P(Identity, R10_AReusedNumberNeverGetsTheOldEvents) {
 TEST_P(Identity, R10_ANumberReusedInAHandlerDoesNotGetTheBatchsEvent) {
   for (const Mode& mode : kAllModes) {
     SCOPED_TRACE(ToString(mode));
-    std::array<Connection, 2> connections = {
-        Connected(AddressFamily::kUnix), Connected(AddressFamily::kUnix)};
+    Socket listener = Listener();
+    std::array<Connection, 2> connections = {ConnectedBy(listener),
+                                             ConnectedBy(listener)};
     std::array<Recorder, 2> recorders;
     Connection fresh;
     Recorder fresh_recorder;
@@ -69,7 +71,7 @@ TEST_P(Identity, R10_ANumberReusedInAHandlerDoesNotGetTheBatchsEvent) {
             Socket& other = connections[1 - i].server;
             const NativeSocket number = other.native();
             other.Close();
-            fresh = Connected(AddressFamily::kUnix);
+            fresh = ConnectedBy(listener);
             if (fresh.client.native() == number) {
               std::swap(fresh.client, fresh.server);
             }
@@ -79,9 +81,14 @@ TEST_P(Identity, R10_ANumberReusedInAHandlerDoesNotGetTheBatchsEvent) {
           })));
     }
     Turn();
-    for (Connection& connection : connections) Send(connection.client, "old");
+    for (Connection& connection : connections) {
+      Send(connection.client, "old");
+      AwaitReadable(connection.server);
+    }
     TurnUntil([&] { return fresh.server.is_open(); });
-    EXPECT_TRUE(number_reused);
+    if (test::NumbersAreReusedAtOnce()) {
+      EXPECT_TRUE(number_reused);
+    }
     for (Connection& connection : connections) connection.server.Close();
     TurnPastSentinel();
     EXPECT_THAT(fresh_recorder.events(), IsEmpty());
@@ -147,8 +154,7 @@ TEST_P(Identity, R10_ClosingASocketThatHasADuplicateEndsItsEvents) {
     Register(connection.server,
              mode.With(Interest::kReadable | Interest::kHangup), recorder);
     Turn();
-    const int duplicate = dup(static_cast<int>(connection.server.native()));
-    ASSERT_GE(duplicate, 0);
+    const NativeSocket duplicate = test::Duplicate(connection.server.native());
     connection.server.Close();
     Turn();
     EXPECT_THAT(recorder.events(), ElementsAre(Events::kRemoved));
@@ -157,7 +163,7 @@ TEST_P(Identity, R10_ClosingASocketThatHasADuplicateEndsItsEvents) {
     connection.client.Close();
     ExpectIdle();
     EXPECT_EQ(recorder.count(), 1u);
-    close(duplicate);
+    test::CloseNative(duplicate);
   }
 }
 
@@ -177,7 +183,7 @@ TEST_P(Identity, R10_AClosedListenersAddressIsFreeAtOnce) {
       ASSERT_OK(registration.Remove());
     }
     if (end == End::kRemoveReleaseAndClose) {
-      close(static_cast<int>(Must(listener.Release())));
+      test::CloseNative(Must(listener.Release()));
     } else {
       listener.Close();
     }
@@ -188,8 +194,8 @@ TEST_P(Identity, R10_AClosedListenersAddressIsFreeAtOnce) {
 
 TEST_P(Identity, P07_ADuplicateIsASocketOfItsOwn) {
   Connection connection = Connected();
-  Socket twin = Must(Socket::Adopt(static_cast<NativeSocket>(
-      dup(static_cast<int>(connection.server.native())))));
+  Socket twin =
+      Must(Socket::Adopt(test::Duplicate(connection.server.native())));
   Recorder recorder;
   Recorder twin_recorder;
   Register(connection.server, {.interest = Interest::kReadable}, recorder);

@@ -105,7 +105,7 @@ TEST_P(LifetimeThreads, R10_ChurnFromOutsideNeverMixesUpSockets) {
       LoopThreads threads(*loop, size);
       for (int round = 0; round < kRounds; ++round) {
         const bool sends = round % 2 == 0;
-        Connection connection = Connected(AddressFamily::kUnix);
+        Connection connection = Connected(test::LocalFamily());
         auto ended = std::make_shared<std::atomic<bool>>(false);
         const Mode& mode = kAllModes[(round / 2) % 4];
         const Registration registration = Must(loop->Register(
@@ -148,7 +148,7 @@ TEST_P(LifetimeThreads, R11_OneOfManyRegistrationsWins) {
     const auto loop = NewLoop(size);
     LoopThreads threads(*loop, size);
     for (int round = 0; round < 50; ++round) {
-      Connection connection = Connected(AddressFamily::kUnix);
+      Connection connection = Connected(test::LocalFamily());
       absl::Notification start;
       std::atomic<int> won{0};
       std::atomic<int> refused{0};

@@ -27,7 +27,7 @@ class OperationsEnd : public OperationsTest {
     std::vector<Operation> operations;
     Room room{64};
     std::string data = Pattern(4 << 20);
-    File file = Must(File::Open("/proc/self/exe"));
+    File file = Must(File::Open(test::ThisProgram()));
     Indications told;
     Indications ends;
     std::size_t started = 0;
@@ -57,7 +57,7 @@ class OperationsEnd : public OperationsTest {
     all.streams.reserve(1000);
     for (int round = 0; round < 6; ++round) {
       const AddressFamily family =
-          round % 2 == 0 ? AddressFamily::kUnix : AddressFamily::kIpv4;
+          round % 2 == 0 ? test::LocalFamily() : AddressFamily::kIpv4;
       const auto handler = [&] { return all.told.Handler("o"); };
       Stream& stream = AddStream(on, all, family);
       MustOk(stream.Receive(all.room, handler(), Options(all, round)));
@@ -256,7 +256,7 @@ TEST_P(OperationsEnd, C04_TheLoopIsDestroyedInAHandler) {
 TEST_P(OperationsEnd, C04_AStoppedLoopRefusesToStart) {
   std::unique_ptr<EventLoop> ended = NewLoop();
   StreamAndPeer pair = Connect(*ended);
-  Connection loose = Connected(AddressFamily::kUnix);
+  Connection loose = Connected(test::LocalFamily());
   Indications told, refused;
   Room room(4);
   ASSERT_OK(pair.stream.Receive(room, told.Handler("r")));

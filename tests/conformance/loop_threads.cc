@@ -5,7 +5,7 @@
 namespace weir::conformance {
 
 void DeliverSentinel(EventLoop& loop) {
-  Connection sentinel = Connected(AddressFamily::kUnix);
+  Connection sentinel = Connected(test::LocalFamily());
   absl::Notification delivered;
   absl::Notification removed;
   const Registration registration = Must(loop.Register(

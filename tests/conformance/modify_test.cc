@@ -151,7 +151,7 @@ TEST_P(Modify, R08_DroppingWritableKeepsTheModeOfReadable) {
 TEST_P(Modify, R08_DroppingReadableKeepsTheModeOfWritable) {
   for (const Mode& mode : kAllModes) {
     SCOPED_TRACE(ToString(mode));
-    Connection connection = Connected(AddressFamily::kUnix);
+    Connection connection = Connected(test::LocalFamily());
     Fill(connection.server);
     Recorder recorder;
     const Registration registration =

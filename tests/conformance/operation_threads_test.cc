@@ -272,7 +272,7 @@ TEST_P(OperationThreads, C01_StormOfStartsCancelsDeadlinesAndCloses) {
     run.emplace(*running, threads);
     constexpr int kWorkers = 3;
     for (int round = 0; round < 15; ++round) {
-      Connection ends = Connected(round % 2 == 0 ? AddressFamily::kUnix
+      Connection ends = Connected(round % 2 == 0 ? test::LocalFamily()
                                                  : AddressFamily::kIpv4);
       std::array<Stream, 2> streams = {
           Must(Stream::Attach(*running, std::move(ends.client))),

@@ -104,9 +104,9 @@ struct StreamAndPeer {
 
 class OperationsTest : public Conformance {
  protected:
-  StreamAndPeer Connect(AddressFamily family = AddressFamily::kUnix);
+  StreamAndPeer Connect(AddressFamily family = test::LocalFamily());
   StreamAndPeer Connect(EventLoop& on,
-                        AddressFamily family = AddressFamily::kUnix);
+                        AddressFamily family = test::LocalFamily());
   void TurnUntilCount(const Indications& told, std::size_t count);
   // Turns that hardly wait, until `done`, which may itself do what brings the
   // loop on: a long wait would wait for it.

@@ -222,7 +222,7 @@ TEST_P(Reentrancy, R18_RemovalsNeitherReorderNorSwallowAnythingElse) {
   std::vector<Registration> registrations;
   std::vector<int> messages;
   for (int i = 0; i < kCount; ++i) {
-    connections.push_back(Connected(AddressFamily::kUnix));
+    connections.push_back(Connected(test::LocalFamily()));
   }
   for (int i = 0; i < kCount; ++i) {
     const std::size_t at = static_cast<std::size_t>(i);

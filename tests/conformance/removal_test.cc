@@ -29,8 +29,7 @@ WEIR_CONFORMANCE_SUITE(Removal);
 
 // Survey trap 31: data are there, and a poll may have completed already.
 TEST_P(Removal, R09_RemovingDeliversOneRemovedAndNothingElse) {
-  for (const AddressFamily family :
-       {AddressFamily::kIpv4, AddressFamily::kUnix}) {
+  for (const AddressFamily family : test::Available({AddressFamily::kIpv4, AddressFamily::kUnix})) {
     for (const Mode& mode : kAllModes) {
       SCOPED_TRACE(ToString(mode));
       Connection connection = Connected(family);
@@ -240,7 +239,7 @@ TEST_P(Removal, R09_AHandlerMayOwnSocketsOfTheSameLoop) {
 // (ASan sees if it is used too late).
 TEST_P(Removal, R09_ARecordOutlivesWhatTheKernelSaysOfIt) {
   for (int round = 0; round < 200; ++round) {
-    Connection connection = Connected(AddressFamily::kUnix);
+    Connection connection = Connected(test::LocalFamily());
     Recorder recorder;
     Registration registration = Register(
         connection.server, {.interest = Interest::kReadable}, recorder);

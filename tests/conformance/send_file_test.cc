@@ -1,9 +1,7 @@
 // Sending from files (O01).
 
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <cstdint>
+#include <cstdio>
 #include <fstream>
 #include <limits>
 #include <string>
@@ -22,16 +20,16 @@ class SendFileConformance : public OperationsTest {
  protected:
   void SetUp() override {
     OperationsTest::SetUp();
-    char path[] = "/tmp/weir-send-file-XXXXXX";
-    const int descriptor = ::mkstemp(path);
-    ASSERT_GE(descriptor, 0);
-    ::close(descriptor);
-    path_ = path;
+    path_ = absl::StrCat(::testing::TempDir(), "/weir-send-file-",
+                         test::ProcessId());
     std::ofstream(path_, std::ios::binary) << content_;
     file_ = Must(File::Open(path_));
     ASSERT_EQ(file_.size(), content_.size());
   }
-  void TearDown() override { ::unlink(path_.c_str()); }
+  void TearDown() override {
+    file_.Close();
+    std::remove(path_.c_str());
+  }
 
   // What has been handed to the system may take a while to arrive.
   std::string DrainUntil(Socket& peer, const Indications& told,
@@ -51,8 +49,7 @@ class SendFileConformance : public OperationsTest {
 WEIR_CONFORMANCE_SUITE(SendFileConformance);
 
 TEST_P(SendFileConformance, O01_WholeFilesAndParts) {
-  for (const AddressFamily family :
-       {AddressFamily::kUnix, AddressFamily::kIpv4}) {
+  for (const AddressFamily family : test::Available({AddressFamily::kUnix, AddressFamily::kIpv4})) {
     struct Part {
       std::uint64_t offset, length;
     };

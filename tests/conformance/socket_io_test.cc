@@ -2,8 +2,6 @@
 // everything else that goes wrong is a status (P05, C03).
 
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -98,13 +96,13 @@ TEST(SocketIo, P05_AfterAResetReceivingSaysSoOnce) {
   EXPECT_TRUE(IsFailure(connection.server.Receive(BytesOf(buffer)).status(),
                         absl::StatusCode::kUnavailable,
                         ErrorCause::kConnectionReset,
-                        {"receive", std::strerror(ECONNRESET)}));
+                        {"receive", test::WordsFor(ErrorCause::kConnectionReset)}));
   EXPECT_TRUE(Must(connection.server.Receive(BytesOf(buffer))).end_of_stream);
   // SIGPIPE would end the test.
   EXPECT_TRUE(IsFailure(connection.server.Send(BytesOf("abc")).status(),
                         absl::StatusCode::kFailedPrecondition,
                         ErrorCause::kBrokenPipe,
-                        {"send", std::strerror(EPIPE)}));
+                        {"send", test::WordsFor(ErrorCause::kBrokenPipe)}));
 }
 
 TEST(SocketIo, P05_UnconnectedStreamsNeitherReceiveNorSend) {
@@ -114,11 +112,14 @@ TEST(SocketIo, P05_UnconnectedStreamsNeitherReceiveNorSend) {
   EXPECT_TRUE(IsFailure(socket.Receive(BytesOf(buffer)).status(),
                         absl::StatusCode::kFailedPrecondition,
                         ErrorCause::kNotConnected,
-                        {"receive", std::strerror(ENOTCONN)}));
-  EXPECT_TRUE(IsFailure(socket.Send(BytesOf("abc")).status(),
-                        absl::StatusCode::kFailedPrecondition,
-                        ErrorCause::kBrokenPipe,
-                        {"send", std::strerror(EPIPE)}));
+                        {"receive", test::WordsFor(ErrorCause::kNotConnected)}));
+  // To some systems it is a pipe that broke.
+  const absl::Status sent = socket.Send(BytesOf("abc")).status();
+  const ErrorCause cause = CauseOf(sent) == ErrorCause::kBrokenPipe
+                               ? ErrorCause::kBrokenPipe
+                               : ErrorCause::kNotConnected;
+  EXPECT_TRUE(IsFailure(sent, absl::StatusCode::kFailedPrecondition, cause,
+                        {"send", test::WordsFor(cause)}));
 }
 
 TEST(SocketIo, P05_DatagramsThatCannotBeSent) {
@@ -126,17 +127,17 @@ TEST(SocketIo, P05_DatagramsThatCannotBeSent) {
   EXPECT_TRUE(IsFailure(socket.Send(BytesOf("abc")).status(),
                         absl::StatusCode::kInvalidArgument,
                         ErrorCause::kDestinationRequired,
-                        {"send", std::strerror(EDESTADDRREQ)}));
+                        {"send", test::WordsFor(ErrorCause::kDestinationRequired)}));
   EXPECT_TRUE(IsFailure(
       socket.SendTo(BytesOf("abc"), SocketAddress()).status(),
       absl::StatusCode::kInvalidArgument, ErrorCause::kDestinationRequired,
-      {"send to", std::strerror(EDESTADDRREQ)}));
+      {"send to", test::WordsFor(ErrorCause::kDestinationRequired)}));
   const std::string too_long(70000, 'x');
   const SocketAddress self = AddressOf(socket);
   EXPECT_TRUE(IsFailure(
       socket.SendTo(BytesOf(std::string_view(too_long)), self).status(),
       absl::StatusCode::kInvalidArgument, ErrorCause::kMessageTooLong,
-      {"send to", self.ToString(), std::strerror(EMSGSIZE)}));
+      {"send to", self.ToString(), test::WordsFor(ErrorCause::kMessageTooLong)}));
   // None of them went out.
   std::string buffer(8, '\0');
   EXPECT_TRUE(Must(socket.ReceiveFrom(BytesOf(buffer))).would_block);
@@ -159,8 +160,7 @@ TEST(SocketIo, C03_ClosingDeliversWhatWasSent) {
 }
 
 TEST(SocketIo, C03_ShutdownEndsOneDirection) {
-  for (const AddressFamily family :
-       {AddressFamily::kIpv4, AddressFamily::kUnix}) {
+  for (const AddressFamily family : test::Available({AddressFamily::kIpv4, AddressFamily::kUnix})) {
     Connection connection = Connected(family);
     Send(connection.client, "abc");
     ASSERT_OK(connection.client.Shutdown(ShutdownDirection::kSend));
@@ -169,7 +169,7 @@ TEST(SocketIo, C03_ShutdownEndsOneDirection) {
     EXPECT_TRUE(IsFailure(connection.client.Send(BytesOf("more")).status(),
                           absl::StatusCode::kFailedPrecondition,
                           ErrorCause::kBrokenPipe,
-                          {"send", std::strerror(EPIPE)}));
+                          {"send", test::WordsFor(ErrorCause::kBrokenPipe)}));
     Send(connection.server, "def");
     AwaitReadable(connection.client);
     EXPECT_EQ(Receive(connection.client), "def");

@@ -266,7 +266,7 @@ TEST_P(StopTest, C04_DestroyingALoopThatOthersRun) {
 TEST_P(StopTest, C04_HandlesAreUsedWhileTheLoopIsDestroyed) {
   for (int round = 0; round < 200; ++round) {
     auto doomed = NewLoop(round % 2 == 0 ? 1 : 3);
-    Connection connection = Connected(AddressFamily::kUnix);
+    Connection connection = Connected(test::LocalFamily());
     Registration registration =
         Must(doomed->Register(connection.server,
                               {.interest = Interest::kReadable},

@@ -1,6 +1,4 @@
-// Orderly stop on SIGINT and SIGTERM through the loop (P04).
-
-#include <signal.h>
+// Orderly stop on SIGINT and SIGTERM, or Ctrl-C, through the loop (P04).
 
 #include <memory>
 
@@ -14,17 +12,10 @@ class Termination : public Conformance {
  protected:
   void SetUp() override {
     Conformance::SetUp();
-    // What the test was started with may be to ignore them.
-    for (const int number : {SIGINT, SIGTERM}) signal(number, SIG_DFL);
+    test::PrepareTermination();
   }
 };
 WEIR_CONFORMANCE_SUITE(Termination);
-
-bool HasDefaultDisposition(int number) {
-  struct sigaction action = {};
-  EXPECT_EQ(sigaction(number, nullptr, &action), 0);
-  return action.sa_handler == SIG_DFL;
-}
 
 // Messages that raise `inside` to `count` when as many threads run `loop`.
 void EnterAll(EventLoop& loop, int count, Tally& inside) {
@@ -39,9 +30,10 @@ void EnterAll(EventLoop& loop, int count, Tally& inside) {
 TEST_P(Termination, P04_BothSignalsCallTheHandlerThroughTheLoop) {
   int calls = 0;
   ASSERT_OK(loop().OnTermination([&] { ++calls; }));
-  for (const int number : {SIGINT, SIGTERM}) {
+  for (const auto kind :
+       {test::TerminationKind::kInterrupt, test::TerminationKind::kTerminate}) {
     const int before = calls;
-    ASSERT_EQ(raise(number), 0);
+    test::RequestTermination(kind);
     // Not from inside the signal.
     EXPECT_EQ(calls, before);
     EXPECT_EQ(Must(loop().RunOnce(kPatience)), 1);
@@ -53,7 +45,7 @@ TEST_P(Termination, P04_BothSignalsCallTheHandlerThroughTheLoop) {
 
 TEST_P(Termination, P04_WithoutAHandlerItStops) {
   ASSERT_OK(loop().OnTermination());
-  ASSERT_EQ(raise(SIGTERM), 0);
+  test::RequestTermination();
   EXPECT_OK(loop().Run());
   EXPECT_CODE(loop().Run(), kFailedPrecondition);
 }
@@ -62,7 +54,7 @@ TEST_P(Termination, P04_ASignalInAHandlerIsToldInALaterTurn) {
   int calls = 0;
   ASSERT_OK(loop().OnTermination([&] { ++calls; }));
   ASSERT_OK(loop().Post([&] {
-    raise(SIGTERM);
+    test::RequestTermination();
     EXPECT_EQ(calls, 0);
   }));
   EXPECT_EQ(Turn(), 1);
@@ -80,7 +72,9 @@ TEST_P(Termination, P04_ASignalToAnotherThreadEndsTheWait) {
       EnterAll(*waiting, size, inside);
       LoopThreads threads(*waiting, size);
       ASSERT_TRUE(inside.AwaitAtLeast(size));
-      ASSERT_EQ(raise(round % 2 == 0 ? SIGTERM : SIGINT), 0);
+      test::RequestTermination(round % 2 == 0
+                                   ? test::TerminationKind::kTerminate
+                                   : test::TerminationKind::kInterrupt);
       threads.Join();
     }
   }
@@ -94,9 +88,9 @@ TEST_P(Termination, P04_EveryLoopIsTold) {
   ASSERT_OK(second->OnTermination([&] { ++calls[1]; }));
   ASSERT_OK(third->OnTermination([&] { ++calls[2]; }));
   third.reset();
-  ASSERT_EQ(raise(SIGINT), 0);
-  EXPECT_EQ(Turn(), 1);
-  EXPECT_EQ(Must(second->RunOnce(absl::ZeroDuration())), 1);
+  test::RequestTermination(test::TerminationKind::kInterrupt);
+  TurnUntil([&] { return calls[0] == 1; });
+  EXPECT_EQ(Must(second->RunOnce(kPatience)), 1);
   EXPECT_EQ(calls[0], 1);
   EXPECT_EQ(calls[1], 1);
   EXPECT_EQ(calls[2], 0);
@@ -106,22 +100,10 @@ TEST_P(Termination, P04_ASecondWatchOfOneLoopIsRefused) {
   int calls = 0;
   ASSERT_OK(loop().OnTermination([&] { ++calls; }));
   EXPECT_CODE(loop().OnTermination([] { FAIL(); }), kAlreadyExists);
-  ASSERT_EQ(raise(SIGTERM), 0);
-  EXPECT_EQ(Turn(), 1);
+  test::RequestTermination();
+  TurnUntil([&] { return calls == 1; });
+  TurnPastSentinel();
   EXPECT_EQ(calls, 1);
-}
-
-TEST_P(Termination, P04_TheLastLoopRestoresTheDisposition) {
-  auto second = NewLoop();
-  ASSERT_TRUE(HasDefaultDisposition(SIGTERM));
-  ASSERT_OK(loop().OnTermination());
-  ASSERT_OK(second->OnTermination());
-  DestroyLoop();
-  EXPECT_FALSE(HasDefaultDisposition(SIGINT));
-  EXPECT_FALSE(HasDefaultDisposition(SIGTERM));
-  second.reset();
-  EXPECT_TRUE(HasDefaultDisposition(SIGINT));
-  EXPECT_TRUE(HasDefaultDisposition(SIGTERM));
 }
 
 // What the handler holds goes with the loop.
@@ -147,7 +129,7 @@ TEST_P(Termination, P04_AskedForDuringAWait) {
       LoopThreads threads(*waiting, size);
       ASSERT_TRUE(inside.AwaitAtLeast(size));
       ASSERT_OK(waiting->OnTermination());
-      ASSERT_EQ(raise(SIGTERM), 0);
+      test::RequestTermination();
       threads.Join();
     }
   }

@@ -96,8 +96,8 @@ TEST_P(ThreadAffinity, O14_TheHandlerRunsOnTheThreadThatStarted) {
   Tally ended;
   std::vector<std::unique_ptr<Chain>> chains;
   for (int i = 0; i < kStreams; i += 2) {
-    auto pair = Must(Socket::Pair());
-    for (Socket* socket : {&pair.first, &pair.second}) {
+    Connection pair = Connected(test::LocalFamily());
+    for (Socket* socket : {&pair.client, &pair.server}) {
       auto chain = std::make_unique<Chain>();
       chain->loop = running.get();
       chain->stream = Must(Stream::Attach(*running, std::move(*socket)));

@@ -270,7 +270,7 @@ TEST_P(ThreadChanges, R09_AStormOfChangesLosesNothing) {
       Registration registration;
       for (int step = 0; step < 2000; ++step) {
         if (!connection.server.is_open()) {
-          connection = Connected(AddressFamily::kUnix);
+          connection = Connected(test::LocalFamily());
         }
         if (!registration.is_live()) {
           const Mode& mode = kAllModes[random() % 4];

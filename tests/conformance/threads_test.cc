@@ -316,7 +316,7 @@ TEST_P(Threads, R17_EchoIsByteExactInAllModes) {
       LoopThreads threads(*loop, kThreads);
       for (std::size_t i = 0; i < kConnections; ++i) {
         Connection connection = Connected(i % 2 == 0 ? AddressFamily::kIpv4
-                                                     : AddressFamily::kUnix);
+                                                     : test::LocalFamily());
         clients.push_back(std::move(connection.client));
         sessions.push_back(std::make_unique<EchoSession>(
             *loop, std::move(connection.server), mode, &removed));

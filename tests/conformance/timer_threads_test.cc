@@ -1,7 +1,4 @@
-// Timers and timeouts under signals and on several threads (P02).
-
-#include <pthread.h>
-#include <signal.h>
+// Timers on several threads (P02).
 
 #include <atomic>
 #include <chrono>
@@ -24,42 +21,6 @@ constexpr absl::Duration kGross = absl::Seconds(5);
 
 class TimerThreads : public Conformance {};
 WEIR_CONFORMANCE_SUITE(TimerThreads);
-
-// Survey trap 62: signals during a wait, without SA_RESTART.
-TEST_P(TimerThreads, P02_ASignalStormNeitherShortensNorLengthensAWait) {
-  static std::atomic<int> signals{0};
-  signals = 0;
-  struct sigaction action = {};
-  struct sigaction before = {};
-  action.sa_handler = [](int) { signals.fetch_add(1); };
-  ASSERT_EQ(sigaction(SIGUSR1, &action, &before), 0);
-  const pthread_t waiter = pthread_self();
-  std::atomic<bool> done{false};
-  std::thread storm([&] {
-    while (!done.load()) {
-      pthread_kill(waiter, SIGUSR1);
-      std::this_thread::yield();
-    }
-  });
-  const absl::Duration timeout = absl::Milliseconds(60);
-  const absl::Time begin = Monotonic();
-  const auto delivered = loop().RunOnce(timeout);
-  const absl::Duration took = Monotonic() - begin;
-  std::optional<absl::Time> fired;
-  Timer timer = Must(loop().CreateTimer([&] { fired = Monotonic(); }));
-  const absl::Time set = Monotonic();
-  ASSERT_OK(timer.Set(timeout));
-  TurnUntil([&] { return fired.has_value(); });
-  done.store(true);
-  storm.join();
-  ASSERT_EQ(sigaction(SIGUSR1, &before, nullptr), 0);
-  EXPECT_EQ(Must(delivered), 0);
-  EXPECT_GE(took, timeout);
-  EXPECT_LE(took, timeout + kGross);
-  EXPECT_GE(*fired - set, timeout);
-  EXPECT_LE(*fired - set, timeout + kGross);
-  EXPECT_GT(signals.load(), 0);
-}
 
 // Set by another thread while the loop waits for ever, or for a later one.
 TEST_P(TimerThreads, P02_SetFromAnotherThreadDuringAWait) {

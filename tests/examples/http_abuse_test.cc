@@ -319,14 +319,14 @@ TEST_P(HttpAbuse, ChurnLeavesNothingBehind) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, HttpAbuse, ::testing::ValuesIn(kHttpKinds),
+INSTANTIATE_TEST_SUITE_P(, HttpAbuse, ::testing::ValuesIn(HttpKinds()),
                          KindName);
 
 // Each takes as long as a request may.
 INSTANTIATE_TEST_SUITE_P(
     , HttpSlow,
-    ::testing::Values(ServerKind{"http_server", "epoll", 4},
-                      ServerKind{"http_server", "io_uring", 1}),
+    ::testing::Values(ServerKind{"http_server", Backends().front(), 4},
+                      ServerKind{"http_server", Backends().back(), 1}),
     KindName);
 
 }  // namespace

@@ -301,7 +301,7 @@ TEST_P(HttpServer, StopsInTheMiddleOfAnswers) {
   for (const int socket : sockets) ::close(socket);
 }
 
-INSTANTIATE_TEST_SUITE_P(, HttpServer, ::testing::ValuesIn(kHttpKinds),
+INSTANTIATE_TEST_SUITE_P(, HttpServer, ::testing::ValuesIn(HttpKinds()),
                          KindName);
 
 // Without a folder.
@@ -315,7 +315,7 @@ TEST_P(HttpServerOfOneText, FixedBodyAtTheTop) {
   EXPECT_EQ(client.Get("/etc/passwd").status, 404);
 }
 
-INSTANTIATE_TEST_SUITE_P(, HttpServerOfOneText, ::testing::ValuesIn(kHttpKinds),
+INSTANTIATE_TEST_SUITE_P(, HttpServerOfOneText, ::testing::ValuesIn(HttpKinds()),
                          KindName);
 
 }  // namespace

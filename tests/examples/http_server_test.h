@@ -15,12 +15,9 @@
 
 namespace weir::testing {
 
-inline const ServerKind kHttpKinds[] = {
-    {"http_server", "epoll", 1},
-    {"http_server", "epoll", 4},
-    {"http_server", "io_uring", 1},
-    {"http_server", "io_uring", 4},
-};
+inline std::vector<ServerKind> HttpKinds() {
+  return OnEachBackend({{"http_server", "", 1}, {"http_server", "", 4}});
+}
 
 // root/ with the files below; beside it "secret.txt" and "rooted/secret.txt",
 // which no request reaches.

@@ -20,6 +20,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 
 namespace weir::testing {
 namespace {
@@ -27,6 +29,18 @@ namespace {
 bool ReadableInTime(int descriptor) {
   pollfd entry = {.fd = descriptor, .events = POLLIN, .revents = 0};
   return ::poll(&entry, 1, kPatienceMs) == 1;
+}
+
+std::string FromEnvironment(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? otherwise : value;
+}
+
+// Nothing if the programs run by themselves.
+const std::string& Runner() {
+  static const auto& runner = *new std::string(
+      FromEnvironment("WEIR_TEST_EXAMPLES_RUNNER", ""));
+  return runner;
 }
 
 std::string ReadAll(int descriptor) {
@@ -37,15 +51,22 @@ std::string ReadAll(int descriptor) {
     if (bytes <= 0) break;
     text.append(buffer, static_cast<std::size_t>(bytes));
   }
+  if (IsEmulated()) std::erase(text, '\r');
   return text;
 }
 
 }  // namespace
 
+bool IsEmulated() { return !Runner().empty(); }
+
 ServerProcess::ServerProcess(const std::string& program,
                              const std::vector<std::string>& arguments) {
-  const std::string path = absl::StrCat(WEIR_EXAMPLES_DIR, "/", program);
-  std::vector<char*> argv = {const_cast<char*>(path.c_str())};
+  const std::string path =
+      absl::StrCat(FromEnvironment("WEIR_TEST_EXAMPLES_DIR", WEIR_EXAMPLES_DIR),
+                   "/", program, IsEmulated() ? ".exe" : "");
+  const std::string& started = IsEmulated() ? Runner() : path;
+  std::vector<char*> argv = {const_cast<char*>(started.c_str())};
+  if (IsEmulated()) argv.push_back(const_cast<char*>(path.c_str()));
   for (const std::string& argument : arguments) {
     argv.push_back(const_cast<char*>(argument.c_str()));
   }
@@ -57,10 +78,10 @@ ServerProcess::ServerProcess(const std::string& program,
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
   ::posix_spawn_file_actions_adddup2(&actions, err[1], 2);
-  EXPECT_EQ(::posix_spawn(&pid_, path.c_str(), &actions, nullptr, argv.data(),
-                          environ),
+  EXPECT_EQ(::posix_spawn(&pid_, started.c_str(), &actions, nullptr,
+                          argv.data(), environ),
             0)
-      << path;
+      << started;
   ::posix_spawn_file_actions_destroy(&actions);
   ::close(out[1]);
   ::close(err[1]);
@@ -83,7 +104,7 @@ std::optional<sockaddr_in> ServerProcess::WaitUntilListening() {
   std::string line;
   char byte;
   while (ReadableInTime(out_) && ::read(out_, &byte, 1) == 1 && byte != '\n') {
-    line.push_back(byte);
+    if (byte != '\r') line.push_back(byte);
   }
   constexpr char kExpected[] = "listening on 127.0.0.1:";
   if (!line.starts_with(kExpected)) return std::nullopt;
@@ -95,7 +116,9 @@ std::optional<sockaddr_in> ServerProcess::WaitUntilListening() {
   return address;
 }
 
-void ServerProcess::Signal(int signal) { ::kill(pid_, signal); }
+void ServerProcess::Signal(int signal) {
+  ::kill(pid_, IsEmulated() && signal == SIGTERM ? SIGINT : signal);
+}
 
 Outcome ServerProcess::Wait() {
   Outcome outcome;
@@ -144,6 +167,7 @@ long ServerProcess::ProcessorMs() const {
 }
 
 void ServerProcess::LimitDescriptors(int limit) {
+  if (IsEmulated()) return;
   const rlimit value = {.rlim_cur = static_cast<rlim_t>(limit),
                         .rlim_max = static_cast<rlim_t>(limit)};
   EXPECT_EQ(::prlimit(pid_, RLIMIT_NOFILE, &value, nullptr), 0);
@@ -163,6 +187,25 @@ unsigned TestSeed() {
   return seed;
 }
 
+const std::vector<std::string>& Backends() {
+  static const auto& backends =
+      *new std::vector<std::string>(absl::StrSplit(
+          FromEnvironment("WEIR_TEST_EXAMPLES_BACKENDS", "epoll,io_uring"),
+          ','));
+  return backends;
+}
+
+std::vector<ServerKind> OnEachBackend(std::vector<ServerKind> kinds) {
+  std::vector<ServerKind> result;
+  for (ServerKind& kind : kinds) {
+    for (const std::string& backend : Backends()) {
+      kind.backend = backend;
+      result.push_back(kind);
+    }
+  }
+  return result;
+}
+
 std::vector<std::string> ServerKind::Arguments() const {
   std::vector<std::string> arguments = {"--backend=" + backend,
                                         "--listen=127.0.0.1:0"};
@@ -175,7 +218,8 @@ std::vector<std::string> ServerKind::Arguments() const {
 
 std::string KindName(const ::testing::TestParamInfo<ServerKind>& info) {
   const ServerKind& kind = info.param;
-  std::string name = absl::StrCat(kind.program, "_", kind.backend);
+  std::string name = absl::StrCat(
+      kind.program, "_", absl::StrReplaceAll(kind.backend, {{"-", "_"}}));
   if (kind.threads > 0) absl::StrAppend(&name, "_", kind.threads, "_threads");
   if (!kind.api.empty()) absl::StrAppend(&name, "_", kind.api);
   return name;

@@ -1,5 +1,11 @@
 // A program under test: started, read from, signalled and waited for, as a
-// shell would.
+// shell would. By default a program of this build; the environment can say
+// otherwise, for programs of another system that something here can run:
+//
+//   WEIR_TEST_EXAMPLES_RUNNER    what is given their path and arguments
+//                                (cmake/wine.sh); they are called NAME.exe then
+//   WEIR_TEST_EXAMPLES_DIR       where they are
+//   WEIR_TEST_EXAMPLES_BACKENDS  the backends they have, separated by commas
 
 #ifndef WEIR_TESTS_EXAMPLES_SERVER_PROCESS_H_
 #define WEIR_TESTS_EXAMPLES_SERVER_PROCESS_H_
@@ -19,7 +25,11 @@ namespace weir::testing {
 // How long anything may take here, in milliseconds: far longer than it does.
 inline constexpr int kPatienceMs = 20'000;
 
-// What a program that ends by itself left behind.
+// Whether the programs are run by something else.
+bool IsEmulated();
+
+// What a program that ends by itself left behind. Lines end in a line feed, on
+// every system.
 struct Outcome {
   int exit_status = -1;  // 128 + N if signal N ended it
   std::string out;
@@ -40,6 +50,8 @@ class ServerProcess {
   // first or prints something else.
   std::optional<sockaddr_in> WaitUntilListening();
 
+  // SIGTERM, too, is what the user asks it to stop with: where the programs are
+  // emulated, SIGINT, which they know as Ctrl-C.
   void Signal(int signal);
   // Waits until it has ended, and reads what it has printed since.
   Outcome Wait();
@@ -51,7 +63,8 @@ class ServerProcess {
   long ResidentKib() const;
   // The processor time it has used, in milliseconds.
   long ProcessorMs() const;
-  // From now on it can have so many descriptors (RLIMIT_NOFILE).
+  // From now on it can have so many descriptors (RLIMIT_NOFILE); emulated, as
+  // many as before.
   void LimitDescriptors(int limit);
 
  private:
@@ -68,6 +81,9 @@ Outcome RunProgram(const std::string& program,
 // one.
 unsigned TestSeed();
 
+// The backends that the programs have: "epoll", "io_uring".
+const std::vector<std::string>& Backends();
+
 // Which server a test drives, and how.
 struct ServerKind {
   std::string program;
@@ -77,6 +93,9 @@ struct ServerKind {
 
   std::vector<std::string> Arguments() const;
 };
+
+// Each of `kinds`, whose backends are left empty, on each of Backends().
+std::vector<ServerKind> OnEachBackend(std::vector<ServerKind> kinds);
 
 // "echo_server_epoll_4_threads_stream", for INSTANTIATE_TEST_SUITE_P.
 std::string KindName(const ::testing::TestParamInfo<ServerKind>& info);

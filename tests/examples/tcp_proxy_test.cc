@@ -393,7 +393,8 @@ class TcpProxyToEcho : public ServerTest {
   std::vector<std::string> ExtraArguments() override {
     echo_.emplace(
         "echo_server",
-        std::vector<std::string>{"--backend=epoll", "--listen=127.0.0.1:0"});
+        std::vector<std::string>{"--backend=" + Backends().front(),
+                                 "--listen=127.0.0.1:0"});
     const auto echo = echo_->WaitUntilListening();
     EXPECT_TRUE(echo.has_value());
     if (!echo.has_value()) return {};
@@ -422,8 +423,7 @@ TEST_P(TcpProxyToEcho, ManyStreamsWithEndingsOfAllKinds) {
   }
 }
 
-const auto kKinds = ::testing::Values(ServerKind{"tcp_proxy", "epoll"},
-                                      ServerKind{"tcp_proxy", "io_uring"});
+const auto kKinds = ::testing::ValuesIn(OnEachBackend({{"tcp_proxy", ""}}));
 INSTANTIATE_TEST_SUITE_P(, TcpProxy, kKinds, KindName);
 INSTANTIATE_TEST_SUITE_P(, TcpProxyRefused, kKinds, KindName);
 INSTANTIATE_TEST_SUITE_P(, TcpProxyToAName, kKinds, KindName);

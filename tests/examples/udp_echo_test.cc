@@ -136,13 +136,9 @@ TEST_P(UdpEcho, StopsAtSignalsInAFlood) {
 
 INSTANTIATE_TEST_SUITE_P(
     , UdpEcho,
-    ::testing::Values(ServerKind{"udp_echo_server", "epoll"},
-                      ServerKind{"udp_echo_server", "io_uring"},
-                      ServerKind{"udp_echo_server", "epoll", 0, "completion"},
-                      ServerKind{"udp_echo_server", "io_uring", 0,
-                                 "completion"},
-                      ServerKind{"poll_replacement", "epoll"},
-                      ServerKind{"poll_replacement", "io_uring"}),
+    ::testing::ValuesIn(OnEachBackend({{"udp_echo_server", ""},
+                                       {"udp_echo_server", "", 0, "completion"},
+                                       {"poll_replacement", ""}})),
     KindName);
 
 }  // namespace

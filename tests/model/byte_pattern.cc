@@ -1,7 +1,5 @@
 #include "tests/model/byte_pattern.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -75,9 +73,9 @@ std::size_t FirstStrayByte(std::span<const std::byte> data,
 
 const File& PatternFile() {
   static const File* const file = [] {
-    std::string path = absl::StrCat(testing::TempDir(), "/weir_pattern_XXXXXX");
-    const int descriptor = mkstemp(path.data());
-    std::FILE* out = descriptor < 0 ? nullptr : fdopen(descriptor, "wb");
+    const std::string path = absl::StrCat(testing::TempDir(), "/weir_pattern_",
+                                          test::ProcessId());
+    std::FILE* out = std::fopen(path.c_str(), "wb");
     bool written = out != nullptr;
     for (std::uint64_t i = 0; written && i < kPeriodsInFile; ++i) {
       written = std::fwrite(Table().data(), 1, kPatternPeriod, out) ==
@@ -85,7 +83,8 @@ const File& PatternFile() {
     }
     written = out != nullptr && std::fclose(out) == 0 && written;
     auto* made = new File(conformance::Must(File::Open(path), "pattern file"));
-    unlink(path.c_str());
+    // Where it is open it goes when it is closed.
+    std::remove(path.c_str());
     if (!written) ADD_FAILURE() << "cannot write " << path;
     return made;
   }();

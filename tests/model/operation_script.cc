@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/system.h"
 
 namespace weir::operation_model {
 namespace {
@@ -159,8 +160,8 @@ class Maker {
   }
 
   Step AnyStep(int slot, int depth) {
-    constexpr AddressFamily kFamilies[] = {
-        AddressFamily::kUnix, AddressFamily::kUnix, AddressFamily::kIpv4,
+    const AddressFamily kFamilies[] = {
+        test::LocalFamily(), test::LocalFamily(), AddressFamily::kIpv4,
         AddressFamily::kIpv4, AddressFamily::kIpv6};
     constexpr ShutdownDirection kDirections[] = {
         ShutdownDirection::kReceive, ShutdownDirection::kSend,

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/system.h"
 
 namespace weir::model {
 namespace {
@@ -96,12 +97,15 @@ class Maker {
   }
   bool OneIn(int n) { return Below(n) == 0; }
 
+  // Where there is no Unix, more of the others.
   Kind AnyKind() {
     constexpr Kind kKinds[] = {Kind::kTcp,  Kind::kTcp, Kind::kUnix,
                                Kind::kUnix, Kind::kUdp, Kind::kListener};
     const Kind kind = kKinds[Below(static_cast<int>(std::size(kKinds)))];
     const bool at_once = kind == Kind::kUnix || kind == Kind::kUdp;
-    return watched_ || at_once ? kind : Kind::kUnix;
+    const Kind chosen = watched_ || at_once ? kind : Kind::kUnix;
+    if (chosen != Kind::kUnix || test::HasUnixSockets()) return chosen;
+    return watched_ ? Kind::kTcp : Kind::kUdp;
   }
 
   Act AnyAct() {

@@ -36,7 +36,8 @@ World::World(const Script& script, const Variant& variant)
     : script_(script),
       model_(script.ends),
       sockets_(static_cast<std::size_t>(script.ends)),
-      duplicates_(static_cast<std::size_t>(script.ends), -1),
+      duplicates_(static_cast<std::size_t>(script.ends), kInvalidSocket),
+      flood_(static_cast<std::size_t>(script.ends)),
       loop_(Must(EventLoop::Create(
           {.backend = variant.backend, .threads = variant.threads}))) {}
 

@@ -112,7 +112,9 @@ class World {
 
   std::vector<Socket> sockets_;
   // Descriptors; -1 for none.
-  std::vector<int> duplicates_;
+  std::vector<NativeSocket> duplicates_;
+  // Of those that are flooded: how many bytes are still to come.
+  std::vector<std::size_t> flood_;
   // Of the connections that a listener was sent.
   std::vector<Socket> clients_;
   std::vector<Registration> handles_;

@@ -1,7 +1,5 @@
 // The operations of a script that make, connect, end and close sockets.
 
-#include <unistd.h>
-
 #include <utility>
 
 #include "tests/conformance/conformance.h"
@@ -14,10 +12,6 @@ using conformance::Must;
 using conformance::MustOk;
 
 constexpr int kBufferBytes = 32768;
-
-int Descriptor(const Socket& socket) {
-  return static_cast<int>(socket.native());
-}
 
 // Shared by all scripts of the process.
 Socket& Server() {
@@ -132,11 +126,11 @@ bool World::DoToSocket(const Operation& operation) {
       SocketOf(end).Close();
       return true;
     case Act::kCloseDuplicate: {
-      int& duplicate = duplicates_[static_cast<std::size_t>(end)];
-      if (duplicate < 0) return false;
+      NativeSocket& duplicate = duplicates_[static_cast<std::size_t>(end)];
+      if (duplicate == kInvalidSocket) return false;
       if (self.kind == Kind::kTcp && model_[end ^ 1].flooded) return false;
       model_.CloseDuplicate(end);
-      close(std::exchange(duplicate, -1));
+      test::CloseNative(std::exchange(duplicate, kInvalidSocket));
       return true;
     }
     case Act::kMoveSocket: {
@@ -214,16 +208,17 @@ void World::CloseAll(int end) {
     model_.Close(end, false);
     SocketOf(end).Close();
   }
-  int& duplicate = duplicates_[static_cast<std::size_t>(end)];
-  if (duplicate >= 0) {
+  NativeSocket& duplicate = duplicates_[static_cast<std::size_t>(end)];
+  if (duplicate != kInvalidSocket) {
     model_.CloseDuplicate(end);
-    close(std::exchange(duplicate, -1));
+    test::CloseNative(std::exchange(duplicate, kInvalidSocket));
   }
 }
 
 void World::Close(int end, bool keep_duplicate) {
   if (keep_duplicate) {
-    duplicates_[static_cast<std::size_t>(end)] = dup(Descriptor(SocketOf(end)));
+    duplicates_[static_cast<std::size_t>(end)] =
+        test::Duplicate(SocketOf(end).native());
   }
   const int id = readiness_.Live(end);
   if (id >= 0) readiness_.Remove(id);

@@ -1,10 +1,7 @@
 // The operations of a script that move data, and waiting for the kernel to have
 // moved them.
 
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
-#include <cerrno>
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -14,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "platform/poll.h"
+#include "platform/socket_io.h"
 #include "tests/conformance/conformance.h"
 #include "tests/model/world.h"
 #include "weir/status.h"
@@ -28,10 +26,6 @@ using platform::PollBits;
 constexpr absl::Duration kSettling = absl::Seconds(2);
 
 constexpr std::size_t kFloodBlock = 65536;
-
-int Descriptor(const Socket& socket) {
-  return static_cast<int>(socket.native());
-}
 
 std::span<const std::byte> Bytes(std::size_t count) {
   static const std::vector<std::byte> bytes(kFloodBlock);
@@ -77,10 +71,13 @@ void World::Send(int end) {
 }
 
 void World::Fill(int end) {
+  std::size_t& flood = flood_[static_cast<std::size_t>(end ^ 1)];
+  flood = static_cast<std::size_t>(model_[end ^ 1].waiting);
   while (true) {
     const auto sent = SocketOf(end).Send(Bytes(kFloodBlock));
     Expect(sent.ok(), sent.status().ToString());
     if (!sent.ok() || sent->would_block) break;
+    flood += sent->bytes;
   }
   model_.Fill(end);
   readiness_.Drained(end, Events::kWritable);
@@ -100,6 +97,10 @@ bool World::Receive(int end, int most) {
   if (expected.error != ErrorCause::kNone) readiness_.ErrorTaken(end);
   const Outcome outcome =
       OutcomeOf(SocketOf(end).Receive(Room(static_cast<std::size_t>(most))));
+  if (flooded) {
+    std::size_t& flood = flood_[static_cast<std::size_t>(end)];
+    flood -= std::min(flood, static_cast<std::size_t>(outcome.bytes));
+  }
   Expect(SameToTheCaller(outcome, expected),
          absl::StrCat("receive: ", ToString(outcome), " instead of ",
                       ToString(expected)));
@@ -118,22 +119,19 @@ void World::ReceiveFlood(int end) {
   const bool more_may_come = model_[end].kind == Kind::kTcp &&
                              model_[end ^ 1].alive() && !model_[end].dead;
   const absl::Time deadline = absl::Now() + conformance::kPatience;
+  std::size_t& flood = flood_[static_cast<std::size_t>(end)];
   // A stretch that ends the flood is short: no multiple of this was sent.
   constexpr std::size_t kStretch = kFloodBlock - 1;
   while (true) {
     const auto received = SocketOf(end).Receive(Room(kStretch));
     Expect(received.ok(), received.status().ToString());
     if (!received.ok()) return;
+    flood -= std::min(flood, received->bytes);
     if (received->bytes == kStretch) continue;
-    int unsent = 0;
-    if (more_may_come && model_[end ^ 1].open) {
-      ioctl(Descriptor(SocketOf(end ^ 1)), TIOCOUTQ, &unsent);
-    } else if (more_may_come) {
-      ioctl(duplicates_[static_cast<std::size_t>(end ^ 1)], TIOCOUTQ, &unsent);
+    if ((flood == 0 || !more_may_come) &&
+        test::ArrivedBytes(SocketOf(end).native()) == 0) {
+      break;
     }
-    int unread = 0;
-    ioctl(Descriptor(SocketOf(end)), FIONREAD, &unread);
-    if (unsent == 0 && unread == 0) break;
     if (absl::Now() > deadline) {
       Fail("the flood does not end");
       return;
@@ -144,17 +142,17 @@ void World::ReceiveFlood(int end) {
 }
 
 void World::ReceiveNatively(int end) {
-  const int descriptor = Descriptor(SocketOf(end));
+  const NativeSocket native = SocketOf(end).native();
   bool would_block = false;
   while (true) {
     const Outcome expected = model_.Receive(end, 4096);
     if (expected.error != ErrorCause::kNone) readiness_.ErrorTaken(end);
-    const ssize_t got = recv(descriptor, Room(4096).data(), 4096, MSG_DONTWAIT);
-    would_block = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-    Expect((got < 0 ? 0 : got) == expected.bytes &&
+    const platform::IoOutcome got = platform::Receive(native, Room(4096));
+    would_block = got.would_block;
+    Expect(got.bytes == static_cast<std::size_t>(expected.bytes) &&
                would_block == expected.would_block,
            "recv: not what was expected");
-    if (got <= 0) break;
+    if (got.bytes == 0) break;
     readiness_.Taken(end);
   }
   if (!would_block) return;
@@ -210,7 +208,8 @@ void World::Settle(int end) {
     MustOk(platform::PollNow(std::span(&entry, 1)));
     int unread = self.waiting;
     if (self.stream() && self.connected && !self.flooded) {
-      ioctl(Descriptor(SocketOf(end)), FIONREAD, &unread);
+      unread =
+          static_cast<int>(test::ArrivedBytes(SocketOf(end).native()));
     }
     if ((entry.returned & wanted) == wanted &&
         (entry.returned & unwanted) == PollBits::kNone &&

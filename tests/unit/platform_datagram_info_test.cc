@@ -1,11 +1,8 @@
 // What the system tells of datagrams, and its offloads.
 
-#include <netinet/in.h>
-#include <netinet/udp.h>
-#include <sys/socket.h>
-
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,9 +10,11 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "platform/datagram_io.h"
+#include "platform/error.h"
 #include "platform/interfaces.h"
 #include "platform/socket_options.h"
 #include "platform/sockets.h"
+#include "tests/support/system.h"
 #include "tests/unit/platform_datagram_util.h"
 #include "tests/unit/platform_test_util.h"
 #include "weir/native_socket.h"
@@ -25,24 +24,29 @@
 namespace weir::platform {
 namespace {
 
-// Bound to every address of both families.
-ScopedSocket OpenDualStack() {
-  ScopedSocket socket = Open(AddressFamily::kIpv6, SocketType::kDatagram);
-  EXPECT_TRUE(SetOption(socket.get(), SocketOption::kIpv6Only, 0).ok());
-  EXPECT_TRUE(Bind(socket.get(), SocketAddress::Ipv6Any(0)).ok());
-  return socket;
-}
-
-SocketAddress Mapped(const SocketAddress& ipv4) {
-  SocketAddress::Ipv6Bytes bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  for (std::size_t i = 0; i < 4; ++i) bytes[12 + i] = ipv4.ip_bytes()[i];
-  return SocketAddress::Ipv6(bytes, ipv4.port());
-}
-
 std::uint32_t LoopbackIndex() {
-  const auto index = InterfaceIndex("lo");
+  const auto index = InterfaceIndex(test::LoopbackInterface());
   EXPECT_TRUE(index.ok()) << index.status();
   return index.value_or(0);
+}
+
+// Whether ECN bits can be sent; says so if not.
+bool EcnCanBeSent() {
+  const ScopedSocket socket = OpenUdp(SocketAddress::Ipv4Loopback(0));
+  const SocketAddress to = AddressOf(socket);
+  const Parts parts = {BytesOf("x")};
+  const BatchOutcome sent = SendOne(
+      socket, {.data = parts, .destination = &to, .ecn = std::uint8_t{1}});
+  if (sent.ok()) return true;
+  EXPECT_EQ(CauseOfSystemCode(sent.error), ErrorCause::kNotSupported);
+  std::printf("[   NOTE   ] left out: ECN bits, which are not sent here\n");
+  return false;
+}
+
+// `ecn`, or 0 where it cannot be sent.
+std::uint8_t Ecn(int ecn) {
+  static const bool can_be_sent = EcnCanBeSent();
+  return can_be_sent ? static_cast<std::uint8_t>(ecn) : std::uint8_t{0};
 }
 
 TEST(DatagramInfo, TellsDestinationAndEcnOfEitherFamily) {
@@ -66,14 +70,16 @@ TEST(DatagramInfo, TellsDestinationAndEcnOfEitherFamily) {
     const SocketAddress to = to_ip.with_port(AddressOf(receiver).port());
     const Parts parts = {BytesOf("x")};
     std::vector<OutgoingDatagram> out(5, {.data = parts, .destination = &to});
-    for (std::uint8_t ecn = 0; ecn < 4; ++ecn) out[ecn].ecn = ecn;
+    for (int ecn = 0; ecn < 4; ++ecn) {
+      out[static_cast<std::size_t>(ecn)].ecn = Ecn(ecn);
+    }
     ASSERT_EQ(SendDatagrams(sender.get(), out).count, 5u);
     Inbox inbox(5, 8);
     inbox.Fill(receiver, 5);
     const DatagramDestination expected = {.address = to.with_port(0),
                                           .interface_index = LoopbackIndex()};
     for (std::size_t i = 0; i < 5; ++i) {
-      EXPECT_EQ(inbox[i].ecn, i % 4) << i;
+      EXPECT_EQ(inbox[i].ecn, Ecn(static_cast<int>(i % 4))) << i;
       ASSERT_TRUE(inbox[i].destination.has_value()) << i;
       EXPECT_EQ(inbox[i].destination->address.ToString(),
                 expected.address.ToString());
@@ -93,23 +99,21 @@ TEST(DatagramInfo, ADualStackSocketTellsAndSendsOfBoth) {
   const SocketAddress to4 = *SocketAddress::FromIp("127.0.0.77", port);
   const SocketAddress to6 = SocketAddress::Ipv6Loopback(port);
   EXPECT_EQ(
-      SendOne(v4, {.data = parts, .destination = &to4, .ecn = std::uint8_t{1}})
-          .count,
+      SendOne(v4, {.data = parts, .destination = &to4, .ecn = Ecn(1)}).count,
       1u);
   Inbox inbox(2, 8);
   inbox.Fill(dual, 1);
   EXPECT_EQ(inbox[0].source, Mapped(AddressOf(v4)));
-  EXPECT_EQ(inbox[0].ecn, 1);
+  EXPECT_EQ(inbox[0].ecn, Ecn(1));
   EXPECT_EQ(inbox[0].destination,
             (DatagramDestination{.address = Mapped(to4).with_port(0),
                                  .interface_index = LoopbackIndex()}));
   EXPECT_EQ(
-      SendOne(v6, {.data = parts, .destination = &to6, .ecn = std::uint8_t{2}})
-          .count,
+      SendOne(v6, {.data = parts, .destination = &to6, .ecn = Ecn(2)}).count,
       1u);
   inbox.Fill(dual, 1);
   EXPECT_EQ(inbox[0].source, AddressOf(v6));
-  EXPECT_EQ(inbox[0].ecn, 2);
+  EXPECT_EQ(inbox[0].ecn, Ecn(2));
   EXPECT_EQ(inbox[0].destination,
             (DatagramDestination{.address = to6.with_port(0),
                                  .interface_index = LoopbackIndex()}));
@@ -120,51 +124,21 @@ TEST(DatagramInfo, ADualStackSocketTellsAndSendsOfBoth) {
   const SocketAddress back4 = Mapped(AddressOf(v4));
   const SocketAddress back6 = AddressOf(v6);
   const OutgoingDatagram out[] = {
-      {.data = parts, .destination = &back4, .ecn = std::uint8_t{3}},
-      {.data = parts, .destination = &back6, .ecn = std::uint8_t{1}}};
+      {.data = parts, .destination = &back4, .ecn = Ecn(3)},
+      {.data = parts, .destination = &back6, .ecn = Ecn(1)}};
   EXPECT_EQ(SendDatagrams(dual.get(), out).count, 2u);
   inbox.Fill(v4, 1);
-  EXPECT_EQ(inbox[0].ecn, 3);
+  EXPECT_EQ(inbox[0].ecn, Ecn(3));
   inbox.Fill(v6, 1);
-  EXPECT_EQ(inbox[0].ecn, 1);
-}
-
-// The system's room for what it tells is ours: an application may ask for more.
-TEST(DatagramInfo, WhatElseIsToldIsPassedOver) {
-  const ScopedSocket receiver = OpenDualStack();
-  ASSERT_TRUE(EnableDatagramInfo(receiver.get()).ok());
-  const int on = 1;
-  const struct {
-    int level;
-    int number;
-  } flags[] = {{SOL_SOCKET, SO_TIMESTAMPNS},
-               {SOL_SOCKET, SO_RXQ_OVFL},
-               {IPPROTO_IP, IP_PKTINFO},
-               {IPPROTO_IP, IP_RECVTTL}};
-  for (const auto& [level, number] : flags) {
-    ASSERT_EQ(
-        ::setsockopt(receiver.descriptor(), level, number, &on, sizeof(on)), 0);
-  }
-  const ScopedSocket sender = OpenUdp(SocketAddress::Ipv4Loopback(0));
-  const SocketAddress to =
-      SocketAddress::Ipv4Loopback(AddressOf(receiver).port());
-  const Parts parts = {BytesOf("x")};
-  EXPECT_EQ(SendOne(sender,
-                    {.data = parts, .destination = &to, .ecn = std::uint8_t{2}})
-                .count,
-            1u);
-  Inbox inbox(1, 8);
-  inbox.Fill(receiver, 1);
-  EXPECT_EQ(inbox[0].ecn, 2);
-  ASSERT_TRUE(inbox[0].destination.has_value());
-  EXPECT_EQ(inbox[0].destination->address, Mapped(to).with_port(0));
+  EXPECT_EQ(inbox[0].ecn, Ecn(1));
 }
 
 class DatagramOffload : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!SendOffloadSupported()) {
-      GTEST_SKIP() << "this kernel has no UDP_SEGMENT (Linux 4.18)";
+      GTEST_SKIP() << "this system has no UDP_SEGMENT (Linux 4.18), or "
+                      "UDP_SEND_MSG_SIZE (Windows 10)";
     }
   }
 
@@ -231,23 +205,13 @@ TEST(DatagramOptions, WhatIsNoUdpSocketIsRefused) {
   const absl::Status offload = EnableReceiveOffload(tcp.client.get());
   EXPECT_EQ(CauseOf(offload), ErrorCause::kNotSupported) << offload;
   EXPECT_TRUE(absl::IsUnimplemented(offload)) << offload;
-  const auto pair = OpenPair(SocketType::kDatagram);
-  ASSERT_TRUE(pair.ok()) << pair.status();
-  const ScopedSocket first((*pair)[0]);
-  const ScopedSocket second((*pair)[1]);
-  EXPECT_TRUE(absl::IsUnimplemented(EnableDatagramInfo(first.get())));
-  EXPECT_TRUE(absl::IsUnimplemented(EnableReceiveOffload(first.get())));
+  for (const AddressFamily family : test::Available({AddressFamily::kUnix})) {
+    const ScopedSocket local = Open(family, SocketType::kDatagram);
+    EXPECT_TRUE(absl::IsUnimplemented(EnableDatagramInfo(local.get())));
+    EXPECT_TRUE(absl::IsUnimplemented(EnableReceiveOffload(local.get())));
+  }
   EXPECT_TRUE(absl::IsInvalidArgument(EnableDatagramInfo(kInvalidSocket)));
   EXPECT_TRUE(absl::IsInvalidArgument(EnableReceiveOffload(kInvalidSocket)));
-}
-
-TEST(DatagramOptions, SendOffloadIsWhatASocketTakes) {
-  const ScopedSocket socket = OpenUdp(SocketAddress::Ipv4Loopback(0));
-  const int size = 100;
-  const bool taken = ::setsockopt(socket.descriptor(), IPPROTO_UDP, UDP_SEGMENT,
-                                  &size, sizeof(size)) == 0;
-  EXPECT_EQ(SendOffloadSupported(), taken);
-  EXPECT_EQ(SendOffloadSupported(), taken);
 }
 
 }  // namespace

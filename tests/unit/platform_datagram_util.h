@@ -10,6 +10,8 @@
 
 #include "gtest/gtest.h"
 #include "platform/datagram_io.h"
+#include "platform/socket_options.h"
+#include "platform/sockets.h"
 #include "tests/unit/platform_test_util.h"
 #include "weir/socket_address.h"
 
@@ -19,6 +21,20 @@ using Parts = std::vector<std::span<const std::byte>>;
 
 inline ScopedSocket OpenUdp(const SocketAddress& address) {
   return OpenBound(address, SocketType::kDatagram);
+}
+
+// Bound to every address of both families.
+inline ScopedSocket OpenDualStack() {
+  ScopedSocket socket = Open(AddressFamily::kIpv6, SocketType::kDatagram);
+  EXPECT_TRUE(SetOption(socket.get(), SocketOption::kIpv6Only, 0).ok());
+  EXPECT_TRUE(Bind(socket.get(), SocketAddress::Ipv6Any(0)).ok());
+  return socket;
+}
+
+inline SocketAddress Mapped(const SocketAddress& ipv4) {
+  SocketAddress::Ipv6Bytes bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  for (std::size_t i = 0; i < 4; ++i) bytes[12 + i] = ipv4.ip_bytes()[i];
+  return SocketAddress::Ipv6(bytes, ipv4.port());
 }
 
 // `count` buffers of `size` bytes to receive into.
@@ -35,7 +51,7 @@ class Inbox {
   void Fill(const ScopedSocket& socket, std::size_t wanted) {
     std::size_t have = 0;
     while (have < wanted) {
-      ASSERT_TRUE(WaitFor(socket, POLLIN)) << "after " << have;
+      ASSERT_TRUE(WaitFor(socket, PollBits::kReadable)) << "after " << have;
       const BatchOutcome outcome =
           ReceiveDatagrams(socket.get(), std::span(datagrams_).subspan(have));
       ASSERT_EQ(outcome.error, 0);

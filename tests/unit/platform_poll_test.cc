@@ -1,9 +1,5 @@
 #include "platform/poll.h"
 
-#include <poll.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstddef>
 #include <vector>
@@ -11,12 +7,19 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "platform/socket_options.h"
+#include "tests/support/system.h"
 #include "tests/unit/platform_test_util.h"
 #include "weir/backend.h"
 #include "weir/status.h"
 
 namespace weir::platform {
 namespace {
+
+#ifdef _WIN32
+constexpr bool kTellsBothClosed = false;
+#else
+constexpr bool kTellsBothClosed = true;
+#endif
 
 constexpr PollBits kAllRequests =
     PollBits::kReadable | PollBits::kWritable | PollBits::kHangup;
@@ -44,27 +47,46 @@ TEST(PollNow, TellsEachConditionThatIsAskedFor) {
   EXPECT_EQ(PollOne(tcp.server.get(), kAllRequests), PollBits::kWritable);
   EXPECT_EQ(PollOne(tcp.server.get(), PollBits::kReadable), PollBits::kNone);
   ASSERT_EQ(Send(tcp.client.get(), BytesOf("x")).bytes, 1u);
-  ASSERT_TRUE(WaitFor(tcp.server, POLLIN));
+  ASSERT_TRUE(WaitFor(tcp.server, PollBits::kReadable));
   EXPECT_EQ(PollOne(tcp.server.get(), kAllRequests),
             PollBits::kReadable | PollBits::kWritable);
   EXPECT_EQ(PollOne(tcp.server.get(), PollBits::kReadable),
             PollBits::kReadable);
 
+  std::array<std::byte, 4> buffer;
+  ASSERT_EQ(Receive(tcp.server.get(), buffer).bytes, 1u);
   ASSERT_TRUE(Shutdown(tcp.client.get(), ShutdownDirection::kSend).ok());
-  ASSERT_TRUE(WaitFor(tcp.server, POLLRDHUP));
+  ASSERT_TRUE(WaitFor(tcp.server, PollBits::kHangup));
+  EXPECT_EQ(PollOne(tcp.server.get(), PollBits::kReadable),
+            PollBits::kReadable);
   EXPECT_EQ(PollOne(tcp.server.get(), PollBits::kHangup), PollBits::kHangup);
   EXPECT_EQ(PollOne(tcp.server.get(), PollBits::kWritable),
             PollBits::kWritable);
 
+  // Some systems do not tell of both sides' end by itself.
   ASSERT_TRUE(Shutdown(tcp.server.get(), ShutdownDirection::kSend).ok());
-  EXPECT_EQ(PollOne(tcp.server.get(), PollBits::kNone), PollBits::kBothClosed);
+  const PollBits both = PollOne(tcp.server.get(), PollBits::kNone);
+  EXPECT_EQ(both, kTellsBothClosed ? PollBits::kBothClosed : PollBits::kNone);
+}
+
+// Trap 22.
+TEST(PollNow, TellsOfTheHangupBehindData) {
+  if (!test::HangupOvertakesData()) {
+    GTEST_SKIP() << "a hang-up shows only once the data is read here";
+  }
+  const TcpPair tcp;
+  ASSERT_EQ(Send(tcp.client.get(), BytesOf("x")).bytes, 1u);
+  ASSERT_TRUE(Shutdown(tcp.client.get(), ShutdownDirection::kSend).ok());
+  ASSERT_TRUE(WaitFor(tcp.server, PollBits::kHangup));
+  EXPECT_EQ(PollOne(tcp.server.get(), kAllRequests),
+            PollBits::kReadable | PollBits::kWritable | PollBits::kHangup);
 }
 
 TEST(PollNow, ErrorsComeUnasked) {
   TcpPair tcp;
   ASSERT_TRUE(SetOption(tcp.client.get(), SocketOption::kLinger, 0).ok());
   tcp.client.Reset();
-  ASSERT_TRUE(WaitFor(tcp.server, POLLIN));
+  ASSERT_TRUE(WaitFor(tcp.server, PollBits::kReadable));
   EXPECT_EQ(PollOne(tcp.server.get(), PollBits::kNone),
             PollBits::kBothClosed | PollBits::kError);
   EXPECT_EQ(CauseOf(TakeError(tcp.server.get(), "receive")),
@@ -81,11 +103,11 @@ TEST(PollNow, AHandleThatIsNotOpenIsAnError) {
 
 // One more than fits a small array, many more, and few again afterwards.
 TEST(PollNow, AnyNumberOfEntries) {
-  const auto pair = OpenPair(SocketType::kStream);
-  ASSERT_TRUE(pair.ok()) << pair.status();
-  const ScopedSocket first((*pair)[0]);
-  const ScopedSocket second((*pair)[1]);
+  const TcpPair pair;
+  const ScopedSocket& first = pair.client;
+  const ScopedSocket& second = pair.server;
   ASSERT_EQ(Send(first.get(), BytesOf("x")).bytes, 1u);
+  ASSERT_TRUE(WaitFor(second, PollBits::kReadable));
   for (std::size_t count : {64u, 65u, 500u, 3u}) {
     std::vector<PollEntry> entries(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -98,26 +120,6 @@ TEST(PollNow, AnyNumberOfEntries) {
                 i % 2 == 0 ? PollBits::kNone : PollBits::kReadable)
           << i << " of " << count;
     }
-  }
-}
-
-// poll(2) refuses more entries than the process may have descriptors.
-TEST(PollNow, MoreEntriesThanTheDescriptorLimit) {
-  const auto pair = OpenPair(SocketType::kStream);
-  ASSERT_TRUE(pair.ok()) << pair.status();
-  const ScopedSocket first((*pair)[0]);
-  const ScopedSocket second((*pair)[1]);
-  std::vector<PollEntry> entries(
-      100, PollEntry{.socket = first.get(), .requested = PollBits::kWritable});
-  rlimit previous;
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &previous), 0);
-  const rlimit few = {8, previous.rlim_max};
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
-  const absl::Status status = PollNow(entries);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &previous), 0);
-  ASSERT_TRUE(status.ok()) << status;
-  for (const PollEntry& entry : entries) {
-    EXPECT_EQ(entry.returned, PollBits::kWritable);
   }
 }
 

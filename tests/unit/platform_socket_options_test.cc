@@ -1,16 +1,16 @@
 #include "platform/socket_options.h"
 
-#include <net/if.h>
-#include <poll.h>
-
 #include <array>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
+#include "platform/error.h"
 #include "platform/interfaces.h"
 #include "platform/socket_io.h"
+#include "tests/support/system.h"
 #include "tests/unit/platform_test_util.h"
 #include "weir/status.h"
 
@@ -26,15 +26,10 @@ TEST(SocketOptions, P01_WhatIsSetIsInForce) {
   } kCases[] = {
       {AddressFamily::kIpv4, SocketType::kStream, SocketOption::kReuseAddress,
        1},
-      {AddressFamily::kIpv4, SocketType::kStream, SocketOption::kReusePort, 1},
       {AddressFamily::kIpv4, SocketType::kStream, SocketOption::kNoDelay, 1},
       {AddressFamily::kIpv4, SocketType::kStream, SocketOption::kKeepAlive, 1},
-      {AddressFamily::kIpv4, SocketType::kStream, SocketOption::kKeepAliveIdle,
-       31},
-      {AddressFamily::kIpv4, SocketType::kStream,
-       SocketOption::kKeepAliveInterval, 7},
-      {AddressFamily::kIpv4, SocketType::kStream, SocketOption::kKeepAliveCount,
-       3},
+      {AddressFamily::kIpv4, SocketType::kDatagram, SocketOption::kReuseAddress,
+       1},
       {AddressFamily::kIpv6, SocketType::kStream, SocketOption::kIpv6Only, 1},
       {AddressFamily::kIpv6, SocketType::kStream, SocketOption::kIpv6Only, 0},
       {AddressFamily::kIpv4, SocketType::kDatagram, SocketOption::kBroadcast,
@@ -55,6 +50,27 @@ TEST(SocketOptions, P01_WhatIsSetIsInForce) {
     SCOPED_TRACE(static_cast<int>(row.option));
     const ScopedSocket socket = Open(row.family, row.type);
     const absl::Status set = SetOption(socket.get(), row.option, row.value);
+    EXPECT_TRUE(set.ok()) << set;
+    const auto got = GetOption(socket.get(), row.option);
+    ASSERT_TRUE(got.ok()) << got.status();
+    EXPECT_EQ(*got, row.value);
+  }
+}
+
+TEST(SocketOptions, P01_KeepAliveHasItsTimes) {
+  const ScopedSocket socket = Open(AddressFamily::kIpv4, SocketType::kStream);
+  const struct {
+    SocketOption option;
+    int value;
+  } kCases[] = {{SocketOption::kKeepAliveIdle, 31},
+                {SocketOption::kKeepAliveInterval, 7},
+                {SocketOption::kKeepAliveCount, 3}};
+  for (const auto& row : kCases) {
+    SCOPED_TRACE(static_cast<int>(row.option));
+    const absl::Status set = SetOption(socket.get(), row.option, row.value);
+    if (absl::IsUnimplemented(set)) {
+      GTEST_SKIP() << "no TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT here";
+    }
     EXPECT_TRUE(set.ok()) << set;
     const auto got = GetOption(socket.get(), row.option);
     ASSERT_TRUE(got.ok()) << got.status();
@@ -84,7 +100,6 @@ TEST(SocketOptions, P05_ValuesOutOfRangeAreRefused) {
   } kCases[] = {{SocketOption::kNoDelay, 2},
                 {SocketOption::kKeepAlive, -1},
                 {SocketOption::kKeepAliveIdle, 0},
-                {SocketOption::kKeepAliveIdle, 1'000'000},
                 {SocketOption::kSendBufferBytes, -1},
                 {SocketOption::kMulticastTtl, 256},
                 {SocketOption::kMulticastTtl, -1},
@@ -95,20 +110,24 @@ TEST(SocketOptions, P05_ValuesOutOfRangeAreRefused) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument)
         << static_cast<int>(row.option) << " " << status;
   }
-  EXPECT_EQ(SetOption(socket.get(), SocketOption::kNoDelay, 2).message(),
-            "setsockopt TCP_NODELAY = 2: Invalid argument (EINVAL 22)");
+  EXPECT_EQ(SetOption(socket.get(), SocketOption::kNoDelay, 2),
+            SystemError(test::CodeFor(ErrorCause::kInvalidArgument),
+                        "setsockopt", "TCP_NODELAY = 2"));
 }
 
 TEST(SocketOptions, P05_OptionsOfAnotherKindOfSocketAreNotSupported) {
   const ScopedSocket datagram =
       Open(AddressFamily::kIpv4, SocketType::kDatagram);
-  const ScopedSocket local = Open(AddressFamily::kUnix, SocketType::kStream);
-  for (const absl::Status& status :
-       {SetOption(datagram.get(), SocketOption::kNoDelay, 1),
-        GetOption(datagram.get(), SocketOption::kNoDelay).status(),
-        SetOption(datagram.get(), SocketOption::kIpv6Only, 1),
-        SetOption(local.get(), SocketOption::kNoDelay, 1),
-        SetOption(local.get(), SocketOption::kMulticastTtl, 1)}) {
+  std::vector<absl::Status> statuses = {
+      SetOption(datagram.get(), SocketOption::kNoDelay, 1),
+      GetOption(datagram.get(), SocketOption::kNoDelay).status(),
+      SetOption(datagram.get(), SocketOption::kIpv6Only, 1)};
+  for (const AddressFamily family : test::Available({AddressFamily::kUnix})) {
+    const ScopedSocket local = Open(family, SocketType::kStream);
+    statuses.push_back(SetOption(local.get(), SocketOption::kNoDelay, 1));
+    statuses.push_back(SetOption(local.get(), SocketOption::kMulticastTtl, 1));
+  }
+  for (const absl::Status& status : statuses) {
     EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << status;
     EXPECT_EQ(CauseOf(status), ErrorCause::kNotSupported) << status;
   }
@@ -118,7 +137,11 @@ TEST(SocketOptions, P01_ReusePortSharesAnAddress) {
   const ScopedSocket first = Open(AddressFamily::kIpv4, SocketType::kStream);
   const ScopedSocket second = Open(AddressFamily::kIpv4, SocketType::kStream);
   for (const ScopedSocket* socket : {&first, &second}) {
-    ASSERT_TRUE(SetOption(socket->get(), SocketOption::kReusePort, 1).ok());
+    const absl::Status set =
+        SetOption(socket->get(), SocketOption::kReusePort, 1);
+    if (absl::IsUnimplemented(set)) GTEST_SKIP() << "no SO_REUSEPORT here";
+    ASSERT_TRUE(set.ok()) << set;
+    EXPECT_EQ(*GetOption(socket->get(), SocketOption::kReusePort), 1);
   }
   ASSERT_TRUE(Bind(first.get(), SocketAddress::Ipv4Loopback(0)).ok());
   EXPECT_TRUE(Bind(second.get(), AddressOf(first)).ok());
@@ -133,7 +156,7 @@ TEST(SocketOptions, P01_ADualStackSocketNamesIpv4PeersMapped) {
   ASSERT_TRUE(Connect(client.get(),
                       SocketAddress::Ipv4Loopback(AddressOf(listener).port()))
                   .ok());
-  ASSERT_TRUE(WaitFor(listener, POLLIN));
+  ASSERT_TRUE(WaitFor(listener, PollBits::kReadable));
   const AcceptOutcome accepted = Accept(listener.get());
   ASSERT_TRUE(accepted.ok()) << accepted.error;
   const ScopedSocket server(accepted.socket);
@@ -142,18 +165,38 @@ TEST(SocketOptions, P01_ADualStackSocketNamesIpv4PeersMapped) {
 }
 
 TEST(SocketOptions, P01_InterfacesHaveNames) {
-  const auto index = InterfaceIndex("lo");
+  const auto index = InterfaceIndex(test::LoopbackInterface());
   ASSERT_TRUE(index.ok()) << index.status();
-  EXPECT_EQ(*index, ::if_nametoindex("lo"));
+  // On every system that Weir knows.
+  EXPECT_EQ(*index, 1u);
   for (const char* name : {"", "nosuchif0", "a-name-longer-than-any-allowed"}) {
     EXPECT_EQ(InterfaceIndex(name).status().code(), absl::StatusCode::kNotFound)
         << name;
   }
 }
 
+// The opposite of what Winsock calls so: an address is not taken away.
+TEST(SocketOptions, P01_ReuseOfAnAddressLeavesALiveListenerAlone) {
+  const ScopedSocket listener = Open(AddressFamily::kIpv4, SocketType::kStream);
+  for (const int value : {0, 1}) {
+    ASSERT_TRUE(
+        SetOption(listener.get(), SocketOption::kReuseAddress, value).ok());
+    EXPECT_EQ(*GetOption(listener.get(), SocketOption::kReuseAddress), value);
+  }
+  ASSERT_TRUE(Bind(listener.get(), SocketAddress::Ipv4Loopback(0)).ok());
+  ASSERT_TRUE(Listen(listener.get(), 4).ok());
+  for (const int value : {0, 1}) {
+    const ScopedSocket second = Open(AddressFamily::kIpv4, SocketType::kStream);
+    ASSERT_TRUE(
+        SetOption(second.get(), SocketOption::kReuseAddress, value).ok());
+    const absl::Status status = Bind(second.get(), AddressOf(listener));
+    EXPECT_EQ(CauseOf(status), ErrorCause::kAddressInUse) << status;
+  }
+}
+
 // A datagram to a group comes back through the loopback interface.
 TEST(SocketOptions, P01_MulticastsReachWhoJoinedAndNobodyElse) {
-  const auto loopback = InterfaceIndex("lo");
+  const auto loopback = InterfaceIndex(test::LoopbackInterface());
   ASSERT_TRUE(loopback.ok()) << loopback.status();
   const ScopedSocket socket =
       OpenBound(SocketAddress::Ipv4Any(0), SocketType::kDatagram);
@@ -171,7 +214,7 @@ TEST(SocketOptions, P01_MulticastsReachWhoJoinedAndNobodyElse) {
       << status;
 
   EXPECT_EQ(SendTo(socket.get(), BytesOf("group"), group).bytes, 5u);
-  ASSERT_TRUE(WaitFor(socket, POLLIN));
+  ASSERT_TRUE(WaitFor(socket, PollBits::kReadable));
   std::array<std::byte, 16> buffer;
   EXPECT_EQ(Receive(socket.get(), buffer).bytes, 5u);
 
@@ -181,10 +224,11 @@ TEST(SocketOptions, P01_MulticastsReachWhoJoinedAndNobodyElse) {
 }
 
 TEST(SocketOptions, P01_Ipv6MulticastTakesTheInterfaceFromTheScope) {
-  const auto loopback = InterfaceIndex("lo");
+  const auto loopback = InterfaceIndex(test::LoopbackInterface());
   ASSERT_TRUE(loopback.ok()) << loopback.status();
   const ScopedSocket socket = Open(AddressFamily::kIpv6, SocketType::kDatagram);
-  const auto group = SocketAddress::FromIp("ff02::4c43%lo", 0);
+  const auto group =
+      SocketAddress::FromIp("ff02::4c43%" + test::LoopbackInterface(), 0);
   ASSERT_TRUE(group.ok()) << group.status();
   absl::Status status = JoinMulticast(socket.get(), *group);
   EXPECT_TRUE(status.ok()) << status;

@@ -3,17 +3,16 @@
 #ifndef WEIR_TESTS_UNIT_PLATFORM_TEST_UTIL_H_
 #define WEIR_TESTS_UNIT_PLATFORM_TEST_UTIL_H_
 
-#include <poll.h>
-
-#include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "gtest/gtest.h"
-#include "platform/posix/sockaddr.h"
+#include "platform/poll.h"
 #include "platform/socket_io.h"
 #include "platform/sockets.h"
 #include "weir/native_socket.h"
@@ -39,7 +38,6 @@ class ScopedSocket {
     EXPECT_TRUE(Close(std::exchange(socket_, kInvalidSocket)).ok());
   }
   NativeSocket get() const { return socket_; }
-  int descriptor() const { return ToDescriptor(socket_); }
 
  private:
   NativeSocket socket_ = kInvalidSocket;
@@ -73,16 +71,21 @@ inline SocketAddress AddressOf(const ScopedSocket& socket) {
   return address.ok() ? *address : SocketAddress();
 }
 
-// Waits until poll(2) reports one of `events`, an error or a hang-up.
+// Waits until one of `bits`, an error or a hang-up holds.
 inline ::testing::AssertionResult WaitFor(const ScopedSocket& socket,
-                                          short events) {
-  pollfd entry = {socket.descriptor(), events, 0};
-  int result;
+                                          PollBits bits) {
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  PollEntry entry{.socket = socket.get(), .requested = bits};
   do {
-    result = ::poll(&entry, 1, 10'000);
-  } while (result < 0 && errno == EINTR);
-  if (result == 1) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << "poll returned " << result;
+    const absl::Status status = PollNow(std::span(&entry, 1));
+    if (!status.ok()) return ::testing::AssertionFailure() << status;
+    if (entry.returned != PollBits::kNone) {
+      return ::testing::AssertionSuccess();
+    }
+    std::this_thread::yield();
+  } while (std::chrono::steady_clock::now() < deadline);
+  return ::testing::AssertionFailure() << "waited in vain";
 }
 
 // A connected TCP connection over loopback.
@@ -92,14 +95,33 @@ struct TcpPair {
     client = Open(AddressFamily::kIpv4, SocketType::kStream);
     const auto result = Connect(client.get(), AddressOf(listener));
     EXPECT_TRUE(result.ok()) << result.status();
-    EXPECT_TRUE(WaitFor(listener, POLLIN));
+    EXPECT_TRUE(WaitFor(listener, PollBits::kReadable));
     server = ScopedSocket(Accept(listener.get()).socket);
     EXPECT_NE(server.get(), kInvalidSocket);
-    EXPECT_TRUE(WaitFor(client, POLLOUT));
+    EXPECT_TRUE(WaitFor(client, PollBits::kWritable));
   }
 
   ScopedSocket client;
   ScopedSocket server;
+};
+
+// Two connected streams of that family.
+struct StreamPair {
+  explicit StreamPair(AddressFamily family) {
+    if (family == AddressFamily::kUnix) {
+      const auto pair = OpenPair(SocketType::kStream);
+      EXPECT_TRUE(pair.ok()) << pair.status();
+      first = ScopedSocket((*pair)[0]);
+      second = ScopedSocket((*pair)[1]);
+    } else {
+      TcpPair tcp;
+      first = std::move(tcp.client);
+      second = std::move(tcp.server);
+    }
+  }
+
+  ScopedSocket first;
+  ScopedSocket second;
 };
 
 inline std::span<const std::byte> BytesOf(std::string_view text) {

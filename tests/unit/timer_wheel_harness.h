@@ -48,9 +48,9 @@ struct Wheel {
 };
 
 inline int64_t SaturatingAdd(int64_t a, int64_t b) {
-  int64_t sum = 0;
-  if (__builtin_add_overflow(a, b, &sum)) return b > 0 ? kMax : kMin;
-  return sum;
+  if (b > 0 && a > kMax - b) return kMax;
+  if (b < 0 && a < kMin - b) return kMin;
+  return a + b;
 }
 
 }  // namespace internal

@@ -75,6 +75,11 @@ struct Capabilities {
   bool submissions = false;
   // Sends need not be copied: OperationOptions::zero_copy means something.
   bool zero_copy_sends = false;
+  // A kReceiveMany can miss that its stream has ended or failed: the core watches
+  // for that besides.
+  bool receives_miss_ends = false;
+  // Any thread may wait when no other does, also for a loop for one thread.
+  bool usable_by_any_thread = false;
   // kError says that a socket has failed, not that it has an error pending: the
   // cause may be gone, or was never kept (Windows). The core then tells of a
   // connected stream, once, that it was reset, and of a datagram socket that the
@@ -185,6 +190,7 @@ struct Submission {
   std::int64_t result = 0;
   // The mechanism's own.
   void* backend_data = nullptr;
+  bool cancelled = false;
   std::uint32_t burst = 0;
   std::uint32_t burst_chunks = 0;
   std::int32_t first_chunk = -1;
@@ -382,7 +388,10 @@ class Backend {
 
   // With Capabilities::submissions. Starts a transfer from or to `buffers`, of
   // which there are at most 64, none for an accept and a connect; the list may
-  // go away at once. Like Arm it may only note it. A refusal starts nothing.
+  // go away at once. Like Arm it may only note it. It may have ended when this
+  // returns: then Submission::reported is set, and no report follows (O02). A
+  // refusal starts nothing. FailedPrecondition: the mechanism cannot drive this
+  // socket, and the core does, on top of readiness.
   virtual absl::Status Start(Submission&,
                              std::span<const std::span<std::byte>>) {
     return absl::UnimplementedError("start: not a proactor");
@@ -393,7 +402,8 @@ class Backend {
 
   // Takes the next chunk that a kReceiveMany has received, if there is one; it
   // goes back with ReturnChunk. The socket was pushed onto the ready list when
-  // it came. With all buffers out, such submissions end with kNoBuffers.
+  // it came. With all buffers out, such submissions end with kNoBuffers. If there
+  // is none, the submission may have ended with that, as in Start.
   virtual std::optional<ReceivedChunk> NextChunk(Submission&) {
     return std::nullopt;
   }

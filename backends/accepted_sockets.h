@@ -1,8 +1,8 @@
-// Connections that a multishot accept has taken and the core has not: a list for
+// Connections that a mechanism has accepted and the core has not taken: a list for
 // each submission, of nodes that are used again.
 
-#ifndef WEIR_BACKENDS_IO_URING_ACCEPTED_SOCKETS_H_
-#define WEIR_BACKENDS_IO_URING_ACCEPTED_SOCKETS_H_
+#ifndef WEIR_BACKENDS_ACCEPTED_SOCKETS_H_
+#define WEIR_BACKENDS_ACCEPTED_SOCKETS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -68,4 +68,4 @@ class AcceptedSockets {
 
 }  // namespace weir::internal
 
-#endif  // WEIR_BACKENDS_IO_URING_ACCEPTED_SOCKETS_H_
+#endif  // WEIR_BACKENDS_ACCEPTED_SOCKETS_H_
