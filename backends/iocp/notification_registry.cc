@@ -60,7 +60,7 @@ std::uint32_t NotificationRegistry::Allocate(WatchedSocket& socket) {
               .handle = socket.socket(),
               .socket = &socket,
               .generation = slot.generation};
-  socket.backend_data = index + 1;
+  socket.backend_data |= index + 1;
   const auto leaving = leaving_.find(slot.handle);
   if (leaving != leaving_.end()) {
     // The key of what exists cannot be changed: it is to go first.
@@ -73,7 +73,7 @@ std::uint32_t NotificationRegistry::Allocate(WatchedSocket& socket) {
 
 void NotificationRegistry::LetGo(Slot& slot) {
   if (slot.socket == nullptr) return;
-  slot.socket->backend_data = 0;
+  slot.socket->backend_data &= ~kSlotOfRecord;
   if (slot.phase == Phase::kLeaving || slot.phase == Phase::kAwaitsRemove) {
     slot.socket->Unpin();
   }
@@ -105,11 +105,11 @@ void NotificationRegistry::Note(std::uint32_t index) {
 // --- what the core wants
 
 void NotificationRegistry::Arm(WatchedSocket& socket, const Watch& to) {
-  if (socket.backend_data == 0) {
+  if (SlotOf(socket) == kNoSlot) {
     if (!to.present) return;
     Allocate(socket);
   }
-  const std::uint32_t index = socket.backend_data - 1;
+  const std::uint32_t index = SlotOf(socket);
   Slot& slot = slots_[index];
   slot.armed = to.present;
   if (to.present) {
@@ -132,8 +132,8 @@ bool NotificationRegistry::Forget(WatchedSocket& socket, HandleFate fate) {
       Free(leaving->second);
     }
   }
-  if (socket.backend_data == 0) return false;
-  const std::uint32_t index = socket.backend_data - 1;
+  const std::uint32_t index = SlotOf(socket);
+  if (index == kNoSlot) return false;
   Slot& slot = slots_[index];
   slot.armed = false;
   switch (slot.phase) {

@@ -80,6 +80,9 @@ class NotificationRegistry {
   using Slot = NotificationSlot;
   static constexpr std::uint32_t kNoSlot = 0xffffffff;
 
+  static std::uint32_t SlotOf(const WatchedSocket& socket) {
+    return (socket.backend_data & kSlotOfRecord) - 1;
+  }
   std::uint32_t Allocate(WatchedSocket& socket);
   void Free(std::uint32_t index);
   void LetGo(Slot& slot);

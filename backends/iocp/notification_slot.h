@@ -63,6 +63,13 @@ struct NotificationSlot {
   std::uint64_t doubt = 0;
 };
 
+// WatchedSocket::backend_data: the slot's index plus 1, 0 without one; and above
+// it, of a socket with overlapped calls, how it stands to completion ports.
+inline constexpr std::uint32_t kSlotOfRecord = (1u << 29) - 1;
+inline constexpr std::uint32_t kSkipsPackets = 1u << 29;
+inline constexpr std::uint32_t kOthersPort = 1u << 30;
+inline constexpr std::uint32_t kAssociated = 1u << 31;
+
 // An odd number: the slot's index, and which of its lives it is.
 inline constexpr int kSlotIndexBits = sizeof(std::uintptr_t) == 8 ? 28 : 20;
 constexpr std::uintptr_t NotificationKey(std::uint32_t index,

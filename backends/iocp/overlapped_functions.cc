@@ -1,0 +1,119 @@
+#include "backends/iocp/overlapped_functions.h"
+
+#include <utility>
+
+#include "platform/sockets.h"
+#include "platform/windows/extensions.h"
+#include "platform/windows/sockaddr.h"
+#include "platform/windows/socket_info.h"
+#include "platform/windows/winsock.h"
+
+namespace weir::internal {
+namespace {
+
+using platform::ToSocket;
+
+template <typename Option>
+bool SetSocketOption(NativeSocket socket, int name, const Option& value) {
+  return ::setsockopt(ToSocket(socket), SOL_SOCKET, name,
+                      reinterpret_cast<const char*>(&value),
+                      sizeof(value)) == 0;
+}
+
+bool IsBound(NativeSocket socket) {
+  sockaddr_storage address;
+  int length = sizeof(address);
+  return ::getsockname(ToSocket(socket), reinterpret_cast<sockaddr*>(&address),
+                       &length) == 0;
+}
+
+}  // namespace
+
+bool SkipPacketsOnSuccess(NativeSocket socket) {
+  WSAPROTOCOL_INFOW protocol;
+  int length = sizeof(protocol);
+  return ::getsockopt(ToSocket(socket), SOL_SOCKET, SO_PROTOCOL_INFOW,
+                      reinterpret_cast<char*>(&protocol), &length) == 0 &&
+         (protocol.dwServiceFlags1 & XP1_IFS_HANDLES) != 0 &&
+         SetFileCompletionNotificationModes(
+             reinterpret_cast<HANDLE>(socket),
+             FILE_SKIP_COMPLETION_PORT_ON_SUCCESS |
+                 FILE_SKIP_SET_EVENT_ON_HANDLE) != FALSE;
+}
+
+// --- connecting
+
+StartedCall StartConnect(OverlappedCall& call, const SocketAddress& address,
+                         bool skips_packets) {
+  // Asked for each time: the function belongs to the socket's provider.
+  const auto connect_ex = platform::FindExtension<LPFN_CONNECTEX>(
+      ToSocket(call.socket), WSAID_CONNECTEX);
+  if (connect_ex == nullptr) return -std::int64_t{WSAEOPNOTSUPP};
+  sockaddr_storage storage;
+  const int length = platform::ToSockaddr(address, storage);
+  if (!IsBound(call.socket)) {
+    sockaddr_storage any{};
+    any.ss_family = storage.ss_family;
+    if (::bind(ToSocket(call.socket), reinterpret_cast<sockaddr*>(&any),
+               length) != 0) {
+      return -std::int64_t{WSAGetLastError()};
+    }
+  }
+  const BOOL succeeded = connect_ex(
+      ToSocket(call.socket), reinterpret_cast<sockaddr*>(&storage), length,
+      nullptr, 0, nullptr, &call.overlapped);
+  return Started(succeeded != FALSE, call, skips_packets);
+}
+
+void FinishConnect(OverlappedCall& call) {
+  (void)::setsockopt(ToSocket(call.socket), SOL_SOCKET,
+                     SO_UPDATE_CONNECT_CONTEXT, nullptr, 0);
+}
+
+// --- accepting
+
+StartedCall StartAccept(OverlappedCall& call, bool skips_packets) {
+  platform::SocketInfo info;
+  if (const int error = platform::QueryInfo(call.socket, info)) {
+    return -std::int64_t{error};
+  }
+  const auto accept_ex = platform::FindExtension<LPFN_ACCEPTEX>(
+      ToSocket(call.socket), WSAID_ACCEPTEX);
+  if (accept_ex == nullptr) return -std::int64_t{WSAEOPNOTSUPP};
+  const SOCKET made =
+      ::WSASocketW(info.family, info.type, info.protocol, nullptr, 0,
+                   WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT);
+  if (made == INVALID_SOCKET) return -std::int64_t{WSAGetLastError()};
+  call.accepted = platform::FromSocket(made);
+  if (call.addresses == nullptr) {
+    call.addresses =
+        std::make_unique<decltype(call.addresses)::element_type>();
+  }
+  constexpr DWORD kBytes = OverlappedCall::kAddressBytes;
+  DWORD received = 0;
+  const BOOL succeeded =
+      accept_ex(ToSocket(call.socket), made, call.addresses->data(), 0, kBytes,
+                kBytes, &received, &call.overlapped);
+  return Started(succeeded != FALSE, call, skips_packets);
+}
+
+NativeSocket FinishAccept(OverlappedCall& call, SocketAddress* peer) {
+  const NativeSocket accepted = std::exchange(call.accepted, kInvalidSocket);
+  const SOCKET listener = ToSocket(call.socket);
+  (void)SetSocketOption(accepted, SO_UPDATE_ACCEPT_CONTEXT, listener);
+  u_long on = 1;
+  ::ioctlsocket(ToSocket(accepted), static_cast<long>(FIONBIO), &on);
+  if (peer != nullptr) {
+    // Of one that was reset while it waited, the system has forgotten it.
+    const auto found = platform::PeerAddress(accepted);
+    *peer = found.ok() ? *found : SocketAddress();
+  }
+  return accepted;
+}
+
+void CloseUnaccepted(OverlappedCall& call) {
+  if (call.accepted == kInvalidSocket) return;
+  (void)platform::Close(std::exchange(call.accepted, kInvalidSocket));
+}
+
+}  // namespace weir::internal

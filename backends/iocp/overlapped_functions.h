@@ -1,0 +1,32 @@
+// The overlapped calls that take more than one: accepting and connecting.
+
+#ifndef WEIR_BACKENDS_IOCP_OVERLAPPED_FUNCTIONS_H_
+#define WEIR_BACKENDS_IOCP_OVERLAPPED_FUNCTIONS_H_
+
+#include "backends/iocp/overlapped_call.h"
+#include "weir/native_socket.h"
+#include "weir/socket_address.h"
+
+namespace weir::internal {
+
+// Has the handle send no packet for a call that succeeds at once. False: it does
+// (one of a provider that is not the system's may not be asked,
+// SetFileCompletionNotificationModes).
+bool SkipPacketsOnSuccess(NativeSocket socket);
+
+// ConnectEx from an address of the system's choice, if the socket has none.
+StartedCall StartConnect(OverlappedCall& call, const SocketAddress& address,
+                         bool skips_packets);
+// Makes the connected socket one like any other.
+void FinishConnect(OverlappedCall& call);
+
+// AcceptEx into a fresh socket, which is the call's.
+StartedCall StartAccept(OverlappedCall& call, bool skips_packets);
+// Makes the accepted socket one like any other; it is the caller's. `peer`, if
+// not null, is set to who it is.
+NativeSocket FinishAccept(OverlappedCall& call, SocketAddress* peer);
+void CloseUnaccepted(OverlappedCall& call);
+
+}  // namespace weir::internal
+
+#endif  // WEIR_BACKENDS_IOCP_OVERLAPPED_FUNCTIONS_H_
