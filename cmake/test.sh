@@ -2,16 +2,43 @@
 # The whole test suite: every test in `release`, every test under
 # AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer (`asan`), the
 # threaded ones under ThreadSanitizer (`tsan`), and each fuzz target for a while
-# (`fuzz`). Installs what it needs (Debian, as root) and asks nothing. Fails if a test fails or a part cannot be run.
+# (`fuzz`). Arguments name the parts to run instead of these; the tests of the
+# Windows build under Wine (`mingw`) are run when named. Installs what it needs (Debian, as root) and asks
+# nothing. Fails if a test fails or a part cannot be run.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
-PRESETS=(release asan tsan)
+PARTS=(release asan tsan fuzz)
+(($# == 0)) || PARTS=("$@")
 FUZZERS=(http_request socket_address)
 FUZZ_SECONDS=15
+
+# wanted PART: whether it is to be run.
+wanted() {
+  local part
+  for part in "${PARTS[@]}"; do
+    [[ $part != "$1" ]] || return 0
+  done
+  return 1
+}
+
+PRESETS=()
+for part in "${PARTS[@]}"; do
+  case $part in
+    release | asan | tsan | mingw) PRESETS+=("$part") ;;
+    fuzz) ;;
+    *)
+      say "test: there is no part $part; there are: release asan tsan mingw fuzz" >&2
+      exit 2
+      ;;
+  esac
+done
 
 packages=(g++ cmake ninja-build pkg-config libabsl-dev liburing-dev
   libgtest-dev libgmock-dev googletest libbenchmark-dev libboost-dev clang)
 [[ -z $(find tests -name '*.py' -print -quit) ]] || packages+=(python3)
+if wanted mingw; then
+  packages+=(g++-mingw-w64-x86-64-posix wine wine64)
+fi
 install_packages "${packages[@]}"
 # What clang's sanitizers and libFuzzer link to; clang merely recommends it.
 install_packages "libclang-rt-$(clang++ -dumpversion | cut -d. -f1)-dev"
@@ -32,7 +59,7 @@ fi
 # run_preset PRESET: configures, builds and tests it.
 run_preset() {
   local preset=$1 prefix=()
-  [[ $preset == release ]] || prefix=("${unrandomised[@]}")
+  case $preset in asan | tsan) prefix=("${unrandomised[@]}") ;; esac
   run_step "$preset: configure" "$preset-configure.log" \
     cmake --preset "$preset" &&
     run_step "$preset: build" "$preset-build.log" \
@@ -64,7 +91,27 @@ for preset in "${PRESETS[@]}"; do
   rm -f "$LOGS/$preset-test.log"
   run_preset "$preset" || failed+=("$preset")
 done
-run_fuzzers || failed+=(fuzz)
+if wanted fuzz; then
+  run_fuzzers || failed+=(fuzz)
+fi
+
+# What the Windows tests left out, and why: a reason, and the cases below it.
+list_skipped() {
+  local log=build/mingw/Testing/Temporary/LastTest.log
+  [[ -e $log ]] || return 0
+  tr -d '\r' <"$log" | awk '
+    /: Skipped$/ { getline reason }
+    /^\[  SKIPPED \] .* \([0-9]+ ms\)$/ {
+      sub(/^\[  SKIPPED \] /, ""); sub(/ \([0-9]+ ms\)$/, "")
+      sub(/, where .*/, "")
+      cases[reason] = cases[reason] "\nmingw:     " $0
+    }
+    /^\[   NOTE   \]/ { sub(/^\[   NOTE   \] /, ""); notes[$0] = 1 }
+    END {
+      for (reason in cases) print "mingw: skipped, " reason ":" cases[reason]
+      for (note in notes) print "mingw: " note
+    }'
+}
 
 say ""
 say "Summary (full logs in $LOGS)"
@@ -78,7 +125,9 @@ for preset in "${PRESETS[@]}"; do
   grep -E '^Total Test time' "$log" | sed "s/^/$preset: /"
   sed -n '/^The following tests/,/^$/p' "$log" |
     sed "/^\$/d;/^Errors while/d;s/^/$preset: /;s/\t/  /g"
+  [[ $preset != mingw ]] || list_skipped
 done
+wanted fuzz || FUZZERS=()
 for name in "${FUZZERS[@]}"; do
   log=$LOGS/fuzz-$name.log
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" 2>/dev/null)
