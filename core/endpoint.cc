@@ -425,6 +425,21 @@ absl::Status Endpoint::StartReceiving(Receiver receiver,
   return absl::FailedPreconditionError(absl::StrCat(operation, refused));
 }
 
+void Endpoint::LookForEnd() {
+  const auto apply = [](Endpoint& endpoint) {
+    endpoint.readable_ = true;
+    endpoint.cancel_receive_ = endpoint.receive_submitted_;
+    endpoint.Schedule();
+  };
+  Guard guard(*this);
+  if (guard) {
+    apply(*this);
+  } else {
+    // A loop that is destroyed has ended everything.
+    (void)loop_->Enqueue([keep = shared_from_this(), apply] { apply(*keep); });
+  }
+}
+
 absl::Status Endpoint::PauseReceiving(bool paused, const char* operation) {
   if (absl::Status status = CheckUsable(operation); !status.ok()) return status;
   if (!receives_by_itself_.load()) {

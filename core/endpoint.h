@@ -72,6 +72,9 @@ class Endpoint final : public LoopRecord,
                                 DatagramsHandler>;
   absl::Status StartReceiving(Receiver receiver, const char* operation);
   absl::Status PauseReceiving(bool paused, const char* operation);
+  // Has what waits to receive try again: this side has ended that, which some
+  // systems do not tell those who wait (shutdown() of Windows).
+  void LookForEnd();
 
   // What the handle is of no use without; to be given before anything is
   // started. It goes when the handle is closed.
@@ -225,6 +228,7 @@ class Endpoint final : public LoopRecord,
     return absl::CancelledError("the socket was closed");
   }
   void Progress();
+  void NoteUntoldError();
   void ProgressSends();
   void ProgressConnect(OperationRecord* record);
   // `record` is the first that is to be sent.
@@ -239,6 +243,9 @@ class Endpoint final : public LoopRecord,
   void ProgressResets();
   void NoteReceived(const platform::IoOutcome& outcome, std::size_t wanted);
   void NotReadable();
+  // A receive of datagrams would block: the system's number of the error that it
+  // is told nevertheless, or 0.
+  int TakeUnreachable();
   absl::Status ReceiveFailed(int error);
   absl::Status Loss() const;
   absl::Status EndOfStream() const;
@@ -339,6 +346,9 @@ class Endpoint final : public LoopRecord,
   bool connecting_ = false;
   bool closing_ = false;
   bool handle_closed_ = false;
+  // The mechanism has reported an error of a datagram socket, whose cause the
+  // receive may not be told (Capabilities::errors_without_cause).
+  bool unreachable_ = false;
   bool finished_ = false;
   bool refused_ = false;
   bool refusal_told_ = false;

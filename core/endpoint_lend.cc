@@ -139,11 +139,13 @@ int Endpoint::LendDatagrams(DatagramsHandler& handler) {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     batch[i].buffer = buffer.subspan(i * room, room);
   }
-  const platform::BatchOutcome outcome =
-      platform::ReceiveDatagrams(socket(), batch);
+  platform::BatchOutcome outcome = platform::ReceiveDatagrams(socket(), batch);
   if (outcome.would_block) {
-    NotReadable();
-    return 0;
+    outcome.error = TakeUnreachable();
+    if (outcome.error == 0) {
+      NotReadable();
+      return 0;
+    }
   }
   std::array<ReceivedDatagram, kMostDatagrams> received;
   for (std::size_t i = 0; i < outcome.count; ++i) {
@@ -163,6 +165,7 @@ int Endpoint::LendDatagrams(DatagramsHandler& handler) {
   }
   absl::Status status;
   if (outcome.error != 0) {
+    unreachable_ = false;
     status = platform::SystemError(outcome.error, "receive");
     if (!IsOfNetwork(status)) Rest();
   }

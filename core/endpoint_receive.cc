@@ -35,10 +35,9 @@ void Endpoint::Progress() {
   if (Has(reports, Condition::kClosed | Condition::kError)) {
     over_reported_ = true;
   }
-  // A receive may call it an end.
-  if (Has(reports, Condition::kError) && role() == SocketRole::kConnected &&
-      failure_.ok() && loop_->capabilities().errors_without_cause) {
-    failure_ = platform::SystemError(platform::kConnectionResetCode, "receive");
+  if (Has(reports, Condition::kError) &&
+      loop_->capabilities().errors_without_cause) {
+    NoteUntoldError();
   }
   TakeReports();
   // A multishot receive of Linux tries again after what it has received only if
@@ -65,6 +64,20 @@ void Endpoint::Progress() {
   ProgressSends();
   ProgressReceives();
   ProgressResets();
+}
+
+// A receive may call it an end, or not be told at all.
+void Endpoint::NoteUntoldError() {
+  if (type_ == SocketType::kDatagram) {
+    unreachable_ = true;
+  } else if (role() == SocketRole::kConnected && failure_.ok()) {
+    failure_ = platform::SystemError(platform::kConnectionResetCode, "receive");
+  }
+}
+
+int Endpoint::TakeUnreachable() {
+  return std::exchange(unreachable_, false) ? platform::kConnectionRefusedCode
+                                            : 0;
 }
 
 void Endpoint::ProgressReceives() {
@@ -98,6 +111,7 @@ void Endpoint::ReceiveInto(OperationRecord* record) {
     outcome = platform::ReceiveFrom(socket(), record->buffers[0],
                                     &record->address);
     record->truncated = outcome.truncated;
+    if (outcome.would_block) outcome.error = TakeUnreachable();
   } else {
     for (const auto& buffer : record->buffers) room += buffer.size();
     static_cast<platform::IoOutcome&>(outcome) =
@@ -105,11 +119,14 @@ void Endpoint::ReceiveInto(OperationRecord* record) {
             ? platform::Receive(socket(), record->buffers[0])
             : platform::ReceiveVector(socket(), record->buffers);
   }
-  if (outcome.would_block) {
+  if (outcome.would_block && outcome.error == 0) {
     NotReadable();
     return;
   }
-  if (outcome.error != 0) status = ReceiveFailed(outcome.error);
+  if (outcome.error != 0) {
+    status = ReceiveFailed(outcome.error);
+    unreachable_ = false;
+  }
   NoteReceived(outcome, room);
   if (end_seen_ && status.ok() && outcome.bytes == 0) status = EndOfStream();
   receives_.Pop();

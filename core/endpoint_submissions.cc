@@ -343,6 +343,10 @@ void Endpoint::FinishSend(std::int64_t result) {
     // (inet_stream_connect() in Linux).
     if (!failure_.ok()) end_seen_ = true;
   } else if (result < 0) {
+    if (submissions->send.sent_before > 0) {
+      NoteSent(static_cast<std::size_t>(submissions->send.sent_before),
+               buffers_submitted_);
+    }
     EndAll(sends_, failure_);
   } else {
     NoteSent(static_cast<std::size_t>(result), buffers_submitted_);

@@ -234,9 +234,14 @@ absl::Status Stream::Shutdown(ShutdownDirection direction) {
       !status.ok()) {
     return status;
   }
-  return endpoint_->WithHandle("shut down", [&](NativeSocket native) {
-    return platform::Shutdown(native, direction);
-  });
+  absl::Status status =
+      endpoint_->WithHandle("shut down", [&](NativeSocket native) {
+        return platform::Shutdown(native, direction);
+      });
+  if (status.ok() && direction != ShutdownDirection::kSend) {
+    endpoint_->LookForEnd();
+  }
+  return status;
 }
 
 absl::Status Stream::Close(CloseHandler handler, CloseMode mode) {

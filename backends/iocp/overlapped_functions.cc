@@ -51,6 +51,8 @@ StartedCall StartConnect(OverlappedCall& call, const SocketAddress& address,
   if (connect_ex == nullptr) return -std::int64_t{WSAEOPNOTSUPP};
   sockaddr_storage storage;
   const int length = platform::ToSockaddr(address, storage);
+  // It has no address of the system's choice to be bound to.
+  if (storage.ss_family == AF_UNIX) return -std::int64_t{WSAEOPNOTSUPP};
   if (!IsBound(call.socket)) {
     sockaddr_storage any{};
     any.ss_family = storage.ss_family;

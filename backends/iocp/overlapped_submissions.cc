@@ -21,8 +21,9 @@ using platform::ToSocket;
 
 // How many connections the system may take before the core has said so.
 constexpr std::uint32_t kPostedAccepts = 8;
-// More looks than there can be reason for.
+// More looks than there can be reason for, and connections that wait to be taken.
 constexpr int kEnoughLooks = 8;
+constexpr int kEnoughAccepts = 64;
 
 constexpr std::int64_t kCancelled = -std::int64_t{ERROR_OPERATION_ABORTED};
 
@@ -79,6 +80,7 @@ absl::Status OverlappedSubmissions::Start(
   submission.backend_data = nullptr;
   submission.cancelled = false;
   submission.burst = 0;
+  submission.sent_before = 0;
   if (submission.kind == Kind::kReceiveMany ||
       submission.kind == Kind::kAcceptMany) {
     submission.result = 0;
@@ -180,9 +182,10 @@ std::int64_t OverlappedSubmissions::Finish(OverlappedCall& call,
     case Kind::kSend:
       // It was cancelled in the middle.
       if (result == kCancelled && call.bytes() > 0) return call.bytes();
-      return result < 0 ? -std::int64_t{platform::SendErrorOf(
-                              call.socket, static_cast<int>(-result))}
-                        : result;
+      if (result >= 0) return result;
+      call.submission->sent_before = call.bytes();
+      return -std::int64_t{
+          platform::SendErrorOf(call.socket, static_cast<int>(-result))};
     case Kind::kConnect:
       if (result >= 0) FinishConnect(call);
       return result;
@@ -273,7 +276,9 @@ void OverlappedSubmissions::Discard(const PortPacket& packet) {
 // The calls that are posted are a list, in Submission::backend_data; how many,
 // in Submission::burst.
 void OverlappedSubmissions::PostAccepts(Submission& submission) {
-  while (!submission.cancelled && submission.burst < kPostedAccepts) {
+  for (int posted = 0; posted < kEnoughAccepts && !submission.cancelled &&
+                       submission.burst < kPostedAccepts;
+       ++posted) {
     if (!PostAccept(submission, calls_.Take(submission))) return;
   }
 }
@@ -353,8 +358,7 @@ bool OverlappedSubmissions::WaitForData(Submission& submission) {
     return false;
   }
   calls_.Give(call);
-  if (*started < 0) submission.result = *started;
-  submission.burst = static_cast<std::uint32_t>(Reading::kReads);
+  NoteWaited(submission, *started);
   return true;
 }
 
@@ -369,10 +373,18 @@ void OverlappedSubmissions::CompleteWait(OverlappedCall* call,
     ready.Report(submission, kCancelled);
     return;
   }
-  // What came before an error is still there, on some versions.
-  if (result < 0) submission.result = result;
-  submission.burst = static_cast<std::uint32_t>(Reading::kReads);
+  NoteWaited(submission, result);
   ready.Push(*submission.socket);
+}
+
+// A receive is to look. What came before an error is still there, on some
+// versions; that this side has ended receiving is what the receive calls an end.
+void OverlappedSubmissions::NoteWaited(Submission& submission,
+                                       std::int64_t result) {
+  if (result < 0 && result != -std::int64_t{WSAESHUTDOWN}) {
+    submission.result = result;
+  }
+  submission.burst = static_cast<std::uint32_t>(Reading::kReads);
 }
 
 std::optional<ReceivedChunk> OverlappedSubmissions::NextChunk(

@@ -89,6 +89,7 @@ class OverlappedSubmissions {
   void EndAccepts(Submission& submission, ReadyList* ready);
 
   bool WaitForData(Submission& submission);
+  void NoteWaited(Submission& submission, std::int64_t result);
   void CompleteWait(OverlappedCall* call, std::int64_t result,
                     ReadyList& ready);
   void Count() { system_calls_.fetch_add(1, std::memory_order_relaxed); }

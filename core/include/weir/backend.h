@@ -188,6 +188,9 @@ struct Submission {
   // and may be started anew. Of kAcceptMany: 0 if it has ended for no reason.
   // The mechanism's own until the report.
   std::int64_t result = 0;
+  // Of a kSend that has failed: what was sent before that, where the mechanism is
+  // told so. Set with the result.
+  std::int64_t sent_before = 0;
   // The mechanism's own.
   void* backend_data = nullptr;
   bool cancelled = false;
