@@ -213,6 +213,24 @@ TEST_P(ClosePeer, C03_ShutdownOfReceivingEndsReceives) {
   }
 }
 
+TEST_P(ClosePeer, C03_ShutdownOfReceivingEndsLentReceives) {
+  for (const AddressFamily family : Families()) {
+    StreamAndPeer pair = Connect(family);
+    std::vector<std::string> told;
+    ASSERT_OK(pair.stream.StartReceive([&](const Received& received) {
+      told.push_back(received.data.empty() ? received.status.ToString()
+                                           : TextOf(received.data));
+    }));
+    Turn();
+    Send(pair.peer, "first");
+    TurnUntil([&] { return told.size() == 1; });
+    Turn();
+    ASSERT_OK(pair.stream.Shutdown(ShutdownDirection::kReceive));
+    TurnUntil([&] { return told.size() == 2; });
+    EXPECT_THAT(told, ElementsAre("first", "OK"));
+  }
+}
+
 // Disconnect: first what waits, then the end.
 TEST_P(ClosePeer, C03_DisconnectComesBehindWhatWaits) {
   StreamAndPeer pair = Connect(AddressFamily::kIpv4);

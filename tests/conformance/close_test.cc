@@ -118,9 +118,11 @@ TEST_P(CloseConformance, C01_AClosedListenerAcceptsNoMore) {
   ASSERT_OK(listener.Close(told.ForClose("closed")));
   TurnUntilCount(told, 4);
   // The address is free again, and nobody answers there.
-  Socket client = Must(Socket::Connect(address));
-  AwaitWritable(client);
-  EXPECT_CODE(client.TakeError(), kUnavailable);
+  Stream client = Must(Stream::Open(loop(), AddressFamily::kIpv4));
+  Indications refused;
+  ASSERT_OK(client.Connect(address, refused.Handler("c")));
+  TurnUntilCount(refused, 1);
+  EXPECT_THAT(refused.entries(), ElementsAre("c UNAVAILABLE 0"));
   EXPECT_TRUE(told.TakeAccepted().empty());
 }
 

@@ -14,6 +14,7 @@
 namespace weir::conformance {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 
 class SendFileConformance : public OperationsTest {
@@ -168,16 +169,42 @@ TEST_P(SendFileConformance, O10_ACancelledFileSaysHowFarItCame) {
 
 // The peer goes: no signal, an error with the number.
 TEST_P(SendFileConformance, O05_APeerThatGoesIsAnError) {
-  StreamAndPeer pair = Connect();
-  Indications told;
-  ASSERT_OK(pair.stream.SendFile(file_, 0, content_.size(), told.Handler("f")));
-  Turn();
-  TurnPastSentinel();
-  const std::size_t arrived = Drain(pair.peer).size();
-  pair.peer.Close();
-  TurnUntilCount(told, 1);
-  EXPECT_THAT(told.entries(),
-              ElementsAre(absl::StrCat("f FAILED_PRECONDITION ", arrived)));
+  for (const AddressFamily family :
+       test::Available({AddressFamily::kUnix, AddressFamily::kIpv4})) {
+    StreamAndPeer pair = Connect(family);
+    if (family != AddressFamily::kUnix) {
+      // So that they cannot keep the whole of it.
+      ASSERT_OK(pair.stream.SetOption(SocketOption::kSendBufferBytes, 65536));
+      ASSERT_OK(pair.peer.SetOption(SocketOption::kReceiveBufferBytes, 65536));
+    }
+    Indications told;
+    std::size_t consumed = 0;
+    ASSERT_OK(pair.stream.SendFile(
+        file_, 0, content_.size(),
+        told.Handler("f", [&](const Completion& done) {
+          consumed = done.bytes;
+        })));
+    Turn();
+    TurnPastSentinel();
+    AwaitReadable(pair.peer);
+    // What a Unix socket takes is there at once; TCP keeps some on its way, and
+    // resets what is closed before it came.
+    const bool at_once = family == AddressFamily::kUnix;
+    const std::size_t arrived =
+        (at_once ? Drain(pair.peer) : Receive(pair.peer, 1000)).size();
+    pair.peer.Close();
+    TurnUntilCount(told, 1);
+    EXPECT_GE(consumed, arrived);
+    EXPECT_LT(consumed, content_.size());
+    if (at_once) {
+      EXPECT_THAT(told.entries(),
+                  ElementsAre(absl::StrCat("f FAILED_PRECONDITION ", arrived)));
+    } else {
+      EXPECT_THAT(told.last_status().code(),
+                  AnyOf(absl::StatusCode::kFailedPrecondition,
+                        absl::StatusCode::kUnavailable));
+    }
+  }
 }
 
 }  // namespace

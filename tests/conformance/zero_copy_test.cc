@@ -24,7 +24,7 @@ constexpr std::size_t kMuch = 48 << 20;
 
 TEST_P(ZeroCopy, O05_AllBytesArriveInOrder) {
   for (const AddressFamily family :
-       {AddressFamily::kUnix, AddressFamily::kIpv4}) {
+       test::Available({AddressFamily::kUnix, AddressFamily::kIpv4})) {
     StreamAndPeer pair = Connect(family);
     Indications told;
     const std::string first = Pattern(3 << 20), second = Pattern(1000),
@@ -86,6 +86,8 @@ TEST_P(ZeroCopy, O10_CancelledOnceOrDone) {
   for (int i = 0; i < 5; ++i) Turn();
   EXPECT_THAT(told.entries(), IsEmpty());
   ASSERT_OK(send.Cancel());
+  // Before there is room for the rest, which the kernel may send by itself.
+  Turn();
   // Its end may wait for what the peer has not taken yet.
   PumpUntil([&] {
     (void)Drain(pair.peer);
