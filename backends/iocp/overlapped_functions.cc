@@ -1,5 +1,6 @@
 #include "backends/iocp/overlapped_functions.h"
 
+#include <cstring>
 #include <utility>
 
 #include "platform/sockets.h"
@@ -99,23 +100,57 @@ StartedCall StartAccept(OverlappedCall& call, bool skips_packets) {
   return Started(succeeded != FALSE, call, skips_packets);
 }
 
+namespace {
+
+// Who AcceptEx says it is: of a connection that was reset while it waited,
+// getpeername() knows nothing any more.
+SocketAddress WrittenPeer(const OverlappedCall& call) {
+  const auto read = platform::FindExtension<LPFN_GETACCEPTEXSOCKADDRS>(
+      ToSocket(call.socket), WSAID_GETACCEPTEXSOCKADDRS);
+  if (read == nullptr) return SocketAddress();
+  constexpr DWORD kBytes = OverlappedCall::kAddressBytes;
+  sockaddr* local = nullptr;
+  sockaddr* remote = nullptr;
+  int local_length = 0;
+  int remote_length = 0;
+  read(call.addresses->data(), 0, kBytes, kBytes, &local, &local_length,
+       &remote, &remote_length);
+  sockaddr_storage storage{};
+  if (remote == nullptr || remote_length <= 0 ||
+      static_cast<std::size_t>(remote_length) > sizeof(storage)) {
+    return SocketAddress();
+  }
+  std::memcpy(&storage, remote, static_cast<std::size_t>(remote_length));
+  return platform::FromSockaddr(storage, remote_length);
+}
+
+}  // namespace
+
 NativeSocket FinishAccept(OverlappedCall& call, SocketAddress* peer) {
   const NativeSocket accepted = std::exchange(call.accepted, kInvalidSocket);
   const SOCKET listener = ToSocket(call.socket);
   (void)SetSocketOption(accepted, SO_UPDATE_ACCEPT_CONTEXT, listener);
   u_long on = 1;
   ::ioctlsocket(ToSocket(accepted), static_cast<long>(FIONBIO), &on);
-  if (peer != nullptr) {
-    // Of one that was reset while it waited, the system has forgotten it.
-    const auto found = platform::PeerAddress(accepted);
-    *peer = found.ok() ? *found : SocketAddress();
-  }
+  if (peer != nullptr) *peer = WrittenPeer(call);
   return accepted;
 }
 
 void CloseUnaccepted(OverlappedCall& call) {
   if (call.accepted == kInvalidSocket) return;
   (void)platform::Close(std::exchange(call.accepted, kInvalidSocket));
+}
+
+bool DiedWaiting(std::int64_t result) {
+  switch (-result) {
+    case WSAECONNRESET:
+    case WSAECONNABORTED:
+    case WSAENOTCONN:
+    case ERROR_NETNAME_DELETED:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace weir::internal

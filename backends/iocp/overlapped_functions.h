@@ -3,6 +3,8 @@
 #ifndef WEIR_BACKENDS_IOCP_OVERLAPPED_FUNCTIONS_H_
 #define WEIR_BACKENDS_IOCP_OVERLAPPED_FUNCTIONS_H_
 
+#include <cstdint>
+
 #include "backends/iocp/overlapped_call.h"
 #include "weir/native_socket.h"
 #include "weir/socket_address.h"
@@ -26,6 +28,9 @@ StartedCall StartAccept(OverlappedCall& call, bool skips_packets);
 // not null, is set to who it is.
 NativeSocket FinishAccept(OverlappedCall& call, SocketAddress* peer);
 void CloseUnaccepted(OverlappedCall& call);
+// Whether an accept has failed with `result`, negative, because of a connection
+// that died while it waited, and not because of the listener.
+bool DiedWaiting(std::int64_t result);
 
 }  // namespace weir::internal
 

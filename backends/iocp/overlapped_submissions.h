@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "backends/accepted_sockets.h"
 #include "backends/iocp/completion_port.h"
+#include "backends/iocp/notification_slot.h"
 #include "backends/iocp/overlapped_call.h"
 #include "backends/iocp/receive_buffers.h"
 #include "backends/iocp/socket_notifications.h"
@@ -28,6 +29,13 @@ namespace weir::internal {
 //   kAcceptMany   several of these, posted again when they end
 //   kReceiveMany  WSARecv into nothing, which waits and holds no buffer; then
 //                 receives that do not wait, for as long as there is something
+//
+// What no proactor is given (Submission::Kind) goes by socket notifications and
+// non-blocking calls: WSARecvMsg and WSASendMsg for datagrams, several in one
+// turn; files, in pieces that the socket takes, where TransmitFile would keep the
+// sends behind it waiting for the whole; and SIO_ADDRESS_LIST_CHANGE
+// (platform/windows/address_changes.cc). The end of sending is shutdown() behind
+// the last WSASend: DisconnectEx ends receiving too.
 //
 // A call that succeeds at once ends at once, where the handle sends no packet
 // then. Every other one, also one that was cancelled, ends with its packet.
@@ -67,6 +75,12 @@ class OverlappedSubmissions {
   }
 
  private:
+  static constexpr std::int64_t kCancelled =
+      -std::int64_t{ERROR_OPERATION_ABORTED};
+  static bool SkipsPackets(const WatchedSocket& socket) {
+    return (socket.backend_data & kSkipsPackets) != 0;
+  }
+
   // Of a kReceiveMany, in Submission::burst.
   enum class Reading : std::uint32_t { kWaits, kReads, kDrained };
 
@@ -82,6 +96,7 @@ class OverlappedSubmissions {
   std::int64_t Finish(OverlappedCall& call, std::int64_t result);
   void End(Submission& submission, std::int64_t result);
 
+  // --- without end: overlapped_endless.cc
   void PostAccepts(Submission& submission);
   bool PostAccept(Submission& submission, OverlappedCall* call);
   void CompleteAccept(OverlappedCall* call, std::int64_t result,
