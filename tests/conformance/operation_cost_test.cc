@@ -46,6 +46,10 @@ void* operator new(std::size_t size) { return Allocate(size, kUsual); }
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return Allocate(size, static_cast<std::size_t>(alignment));
 }
+// Else that of a sanitizer, which does not know the delete below.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return Allocate(size, kUsual);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept {
