@@ -30,10 +30,10 @@ make_prefix() {
   mv "$part" "$WINEPREFIX"
 }
 
-# Unless it runs, which is an error to wineserver. The first program starts
-# processes that stay: they must not keep the caller's output open.
+# Unless it runs, which is an error to wineserver. It stays, and so do processes
+# that the first program starts: they must not keep the caller's output open.
 start_server() {
-  wineserver "-p$LINGER_SECONDS" || return 0
+  wineserver "-p$LINGER_SECONDS" </dev/null >/dev/null 2>&1 || return 0
   wineboot </dev/null >/dev/null 2>&1
 }
 
