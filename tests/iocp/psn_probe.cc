@@ -535,10 +535,12 @@ int Main() {
   if (!Port().works()) {
     std::printf("This system has no ProcessSocketNotifications: neither "
                 "ws2_32.dll nor mswsock.dll exports it (Windows before build "
-                "20348, or Wine). There is nothing to ask.\n");
+                "20348, or Wine). There is nothing to ask; Weir takes AFD polls "
+                "here.\n");
     return 2;
   }
-  std::printf("0 is success; a number above 1000000 is of the whole call.\n");
+  std::printf("ProcessSocketNotifications is there, and Weir uses it.\n"
+              "0 is success; a number above 1000000 is of the whole call.\n");
   TimeoutCode();
   HangupAndReset();
   RefusedConnect();
