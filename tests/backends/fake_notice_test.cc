@@ -92,7 +92,7 @@ TEST_P(CoreNotices, R05_ADoubtfulReportIsCheckedBeforeItIsTold) {
   if (!single_shot()) GTEST_SKIP() << "a persistent report is of the wait";
   for (const Mode& mode : kAllModes) {
     SCOPED_TRACE(ToString(mode));
-    Connection connection = Connected(AddressFamily::kUnix);
+    Connection connection = Connected(test::LocalFamily());
     Recorder recorder;
     const Registration registration = Register(
         connection.server, mode.With(Interest::kReadable), recorder);

@@ -22,6 +22,9 @@ class Shuffled : public Conformance {
 };
 WEIR_CONFORMANCE_SUITE(Shuffled);
 
+// Connections over TCP keep their ports for a minute: there are few of them.
+std::uint32_t Seeds() { return test::HasUnixSockets() ? 50 : 10; }
+
 // One socket of each kind of event, all ready in one batch; what each is told.
 using Outcome = std::map<std::string, std::vector<Events>>;
 
@@ -56,7 +59,7 @@ Outcome RunScenario(EventLoop& loop) {
 TEST_P(Shuffled, R02_EveryOrderTellsTheSame) {
   const auto plain = NewLoop();
   const Outcome expected = RunScenario(*plain);
-  for (std::uint32_t seed = 1; seed <= 50; ++seed) {
+  for (std::uint32_t seed = 1; seed <= Seeds(); ++seed) {
     SCOPED_TRACE(seed);
     const auto loop = ShuffledLoop(seed);
     EXPECT_EQ(RunScenario(*loop), expected);
@@ -75,7 +78,7 @@ TEST_P(Shuffled, R16_TheFirstOfABatchSilencesTheOthers) {
     std::vector<Recorder> recorders(kSockets);
     std::vector<Registration> registrations;
     for (std::size_t i = 0; i < kSockets; ++i) {
-      connections.push_back(Connected(test::LocalFamily()));
+      connections.push_back(DatagramPair());
       Send(connections[i].client, "x");
       registrations.push_back(Must(loop->Register(
           connections[i].server, {.interest = Interest::kReadable},

@@ -14,7 +14,9 @@ namespace {
 using ::testing::Each;
 using ::testing::IsEmpty;
 
-constexpr std::size_t kCounts[] = {1, 10, 200};
+// A registration makes at most two packets of a port, and a batch has room for
+// 256.
+constexpr std::size_t kCounts[] = {1, 10, 120};
 
 class SystemCalls : public Conformance {
  protected:
@@ -38,8 +40,9 @@ class SystemCalls : public Conformance {
     std::uint64_t removal;
     // A condition that holds in one turn after the other.
     std::uint64_t level_turn;
-    // Waits in a turn after a change.
-    std::uint64_t waits_for_change;
+    // In a turn with changes, however many: the waits; and one look at all that
+    // may have been told of before, where that is in doubt.
+    std::uint64_t turn_with_changes;
   };
 
   // A ring, and Windows' own notifications, take all changes together with the
@@ -51,8 +54,8 @@ class SystemCalls : public Conformance {
     static const std::map<std::string, Costs> kCosts = {
         {"epoll", {1, 1, 1, 1, 0, 1}},
         {"io_uring", {0, 0, 0, 0, 0, 1}},
-        {"ProcessSocketNotifications", {0, 0, 0, 0, 0, 1}},
-        {"AFD poll", {2, 2, 1, 2, 1, 2}},
+        {"ProcessSocketNotifications", {0, 0, 0, 0, 0, 2}},
+        {"AFD poll", {2, 2, 1, 2, 1, 3}},
     };
     const std::string reason(loop().backend_reason());
     constexpr std::string_view kSource = "readiness by ";
@@ -160,6 +163,7 @@ TEST_P(SystemCalls, R12_RearmsCostNoMoreThanTheMechanismAsks) {
     for (const Trigger trigger : {Trigger::kLevel, Trigger::kEdge}) {
       const Mode mode{trigger, Persistence::kOneShot};
       SCOPED_TRACE(ToString(mode));
+      Turn();  // what closing the sockets of the last round costs
       std::vector<Socket> sockets = Sockets(count);
       Recorder recorder;
       const std::vector<Registration> registrations =
@@ -181,6 +185,7 @@ TEST_P(SystemCalls, R12_ModificationsCostNoMoreThanTheMechanismAsks) {
   for (const std::size_t count : kCounts) {
     for (const Mode& mode : kAllModes) {
       SCOPED_TRACE(ToString(mode));
+      Turn();  // what closing the sockets of the last round costs
       std::vector<Socket> sockets = Sockets(count);
       Recorder recorder;
       const std::vector<Registration> registrations =
@@ -197,7 +202,7 @@ TEST_P(SystemCalls, R12_ModificationsCostNoMoreThanTheMechanismAsks) {
           EXPECT_OK(result);
         }
       });
-      EXPECT_EQ(cost, Least().waits_for_change + count * Least().change);
+      EXPECT_EQ(cost, Least().turn_with_changes + count * Least().change);
       EXPECT_EQ(recorder.count(Events::kWritable), count);
     }
   }
@@ -208,6 +213,7 @@ TEST_P(SystemCalls, R12_SeveralChangesOfOneRegistrationInATurnCostOne) {
   for (const std::size_t count : kCounts) {
     for (const Mode& mode : kAllModes) {
       SCOPED_TRACE(ToString(mode));
+      Turn();  // what closing the sockets of the last round costs
       std::vector<Socket> sockets = Sockets(count);
       Recorder recorder;
       const std::vector<Registration> registrations =
@@ -223,7 +229,7 @@ TEST_P(SystemCalls, R12_SeveralChangesOfOneRegistrationInATurnCostOne) {
               registration.Rearm(Interest::kReadable | Interest::kWritable));
         }
       });
-      EXPECT_EQ(cost, Least().waits_for_change + count * Least().change);
+      EXPECT_EQ(cost, Least().turn_with_changes + count * Least().change);
       EXPECT_EQ(recorder.count(Events::kWritable), count);
     }
   }
@@ -245,7 +251,7 @@ TEST_P(SystemCalls, R12_ChangesThatCancelEachOtherCostAtMostOne) {
         EXPECT_OK(registration.Modify({.interest = Interest::kReadable}));
       }
     });
-    EXPECT_LE(cost, Least().waits_for_change + 10 * Least().change);
+    EXPECT_LE(cost, Least().turn_with_changes + 10 * Least().change);
     EXPECT_THAT(recorder.events(), IsEmpty());
   }
 }

@@ -53,7 +53,7 @@ bool HangupOvertakesData();
 ErrorCause ResetAfterTheEnd();
 // Whether a datagram socket is as good as new when the error of an unreachable
 // port has been taken off it. Under Wine 8 SO_ERROR tells it again and again, and
-// a wait that is under way misses the next datagram.
+// a wait that is under way misses the next datagram and the next error.
 bool DatagramErrorsPass();
 #define WEIR_SKIP_WHERE_DATAGRAM_ERRORS_STAY()                            \
   do {                                                                    \
