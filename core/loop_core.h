@@ -73,8 +73,12 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     std::unique_ptr<std::byte[]> lent;
     std::unique_ptr<std::byte[]> lent_for_datagrams;
   };
-  static Frame* CurrentFrame();
-  Frame* FrameOfThisThread() const;
+  static Frame* CurrentFrame() { return current_frame_; }
+  Frame* FrameOfThisThread() const {
+    Frame* frame = current_frame_;
+    while (frame != nullptr && frame->loop != this) frame = frame->outer;
+    return frame;
+  }
 
   // Access to the loop's state, if this thread can have it at once.
   class Access {
@@ -232,9 +236,11 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void Follow(std::int64_t deadline_ns);
   std::int64_t WaitTime(std::int64_t deadline_ns);
   bool HasWork() const;
-  // Takes and runs one piece of work; false if there is none. `delivered`
-  // counts what reached the application.
-  bool RunOneWorkItem(int& delivered);
+  // Takes and runs a piece of work, of ready sockets all there are if nobody
+  // else takes from them; false if there is none. `delivered` counts what
+  // reached the application.
+  bool RunSomeWork(int& delivered);
+  bool RunReadySockets(int& delivered);
   void RunMessage(Message message);
   // Those that were carried out go to `spent`: what they hold is the
   // application's, to be destroyed without the lock.
@@ -286,9 +292,13 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   absl::Status TakeFailure(SocketState& socket, SocketRole& role);
   absl::Status PresumedFailure(SocketState& socket, SocketRole role) const;
   bool Dispatch(RegistrationRecord& record);
+  bool DispatchWithCare(RegistrationRecord& record);
   void DeliverRemoved(RegistrationRecord& record);
   void CallHandler(RegistrationRecord& record, Events events,
                    const absl::Status& status);
+  void CallHandlerHere(RegistrationRecord& record, Events events,
+                       const absl::Status& status);
+  void ReplaceHandler(RegistrationRecord& record);
 
   // --- endpoints
   int RunEndpoint(Endpoint& endpoint);
@@ -312,6 +322,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void ApplyCancelTimer(TimerRecord& timer);
   bool FireTimer(TimerNode& node);
 
+  static inline constinit thread_local Frame* current_frame_ = nullptr;
+
   std::unique_ptr<Backend> backend_;
   const std::string backend_name_;
   const std::string backend_reason_;
@@ -319,6 +331,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   const ReadinessRules rules_;
   const int threads_;
   const bool embedded_;
+  // What an event has that is no error.
+  const absl::Status ok_;
 
   // The inbox: from any thread.
   Mutex inbox_mu_;
