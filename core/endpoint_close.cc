@@ -32,6 +32,7 @@ absl::Status Endpoint::Close(CloseHandler handler, CloseMode mode) {
 
 void Endpoint::ApplyClose(CloseHandler handler, CloseMode mode) {
   closing_ = true;
+  corked_ = 0;
   close_mode_ = mode;
   close_handler_ = std::move(handler);
   Schedule();
@@ -110,20 +111,22 @@ int Endpoint::Finish() {
 
 // Nothing can be started any more: the loop is stopped. A handler can still
 // close, to be told when it is over.
-int Endpoint::ShutDown(Reports reported) {
+int Endpoint::ShutDown(Condition conditions, Results results) {
   Lock();
   closing_ = true;
   // The threads that were to indicate something have left.
   handed_over_ = false;
-  if (receive_submitted_ && !reported.received.has_value()) {
-    reported.received = -platform::kCancelledCode;
+  if (receive_submitted_ && !results.has_received) {
+    results.has_received = true;
+    results.received = -platform::kCancelledCode;
   }
-  if (send_submitted_ && !reported.sent.has_value()) {
-    reported.sent = -platform::kCancelledCode;
+  if (send_submitted_ && !results.has_sent) {
+    results.has_sent = true;
+    results.sent = -platform::kCancelledCode;
   }
   Unlock();
-  int told = Run(reported);
-  while (!finished_) told += Run(Reports());
+  int told = Run(conditions, results);
+  while (!finished_) told += Run(Condition::kNone, Results());
   return told;
 }
 
@@ -137,7 +140,7 @@ absl::Status Endpoint::Detach() {
   if (absl::Status status = CheckUnbroken("detach"); !status.ok()) {
     return status;
   }
-  if (!receives_.empty() || !sends_.empty() || !ended_.empty() ||
+  if (!receives_.empty() || !sends_.empty() || corked_ > 0 || !ended_.empty() ||
       !telling_.empty() || receiver_.index() != 0) {
     return absl::FailedPreconditionError("detach: operations are pending");
   }

@@ -271,6 +271,7 @@ class RunScope {
     if (!frame_.messages.empty() && loop_.rules_.several_threads) {
       loop_.TellOthers();
     }
+    GiveBack(frame_.cork, loop_.lent_buffers_);
     GiveBack(frame_.lent, loop_.lent_buffers_);
     GiveBack(frame_.lent_for_datagrams, loop_.lent_datagram_buffers_);
     loop_.Give();
@@ -558,7 +559,7 @@ void LoopCore::DoShutdown() {
       if (socket == nullptr) break;
       auto& record = static_cast<LoopRecord&>(*socket);
       if (record.use == LoopRecord::Use::kRegistration) {
-        DispatchWithCare(static_cast<RegistrationRecord&>(record));
+        Dispatch(static_cast<RegistrationRecord&>(record));
       }
     }
     while (later_.Pop() != nullptr) {

@@ -219,11 +219,12 @@ void LoopCore::CallHandler(RegistrationRecord& record, Events events,
   MarkDirty(record);
 }
 
-// Tells the handler, if there is anything to tell. True if it was called.
-inline bool LoopCore::Dispatch(RegistrationRecord& record) {
+// Tells the handler, if there is anything to tell, with one thread. True if it was
+// called.
+inline bool LoopCore::DispatchHere(RegistrationRecord& record) {
   const Condition reported = ReadyList::Conditions(record);
   // A report of data, or of room for it, and nothing else that matters.
-  if (!rules_.several_threads && record.IsOrdinary() &&
+  if (record.IsOrdinary() &&
       IsSettled(record.socket->role.load(std::memory_order_relaxed)) &&
       !Has(reported, ~kDirections)) [[likely]] {
     const Events events =
@@ -234,25 +235,59 @@ inline bool LoopCore::Dispatch(RegistrationRecord& record) {
       return true;
     }
   }
-  return DispatchWithCare(record);
+  return Dispatch(record);
+}
+
+// With one thread. Returns how many handlers it called, those of the short ways
+// also in `completions`.
+inline int LoopCore::RunEndpointHere(Frame& frame, Endpoint& endpoint,
+                                     int& completions) {
+  const Condition conditions = ReadyList::Conditions(endpoint);
+  if (Has(conditions, Condition::kReadable) && !Has(conditions, ~kDirections))
+      [[likely]] {
+    int told = -1;
+    if (endpoint.calm()) {
+      ReadyList::TakeConditions(endpoint);
+      told = endpoint.RunCalm(frame);
+    } else if (endpoint.expects()) {
+      ReadyList::TakeConditions(endpoint);
+      told = endpoint.RunExpected(frame);
+    }
+    if (told >= 0) {
+      completions += told;
+      return told;
+    }
+  }
+  return RunEndpoint(endpoint);
 }
 
 bool LoopCore::RunReadySockets(int& delivered) {
   WatchedSocket* socket = ready_.Pop();
   if (socket == nullptr) return false;
+  if (rules_.several_threads) {
+    auto& record = static_cast<LoopRecord&>(*socket);
+    delivered += record.use == LoopRecord::Use::kEndpoint
+                     ? RunEndpoint(static_cast<Endpoint&>(record))
+                     : int{Dispatch(static_cast<RegistrationRecord&>(record))};
+    return true;
+  }
+  Frame& frame = *current_frame_;
+  int completions = 0;
   do {
     auto& record = static_cast<LoopRecord&>(*socket);
     if (record.use == LoopRecord::Use::kEndpoint) {
-      delivered += RunEndpoint(static_cast<Endpoint&>(record));
-    } else if (Dispatch(static_cast<RegistrationRecord&>(record))) {
+      delivered += RunEndpointHere(frame, static_cast<Endpoint&>(record),
+                                   completions);
+    } else if (DispatchHere(static_cast<RegistrationRecord&>(record))) {
       ++delivered;
     }
-  } while (!rules_.several_threads && !stopped() &&
-           (socket = ready_.Pop()) != nullptr);
+  } while (!stopped() && (socket = ready_.Pop()) != nullptr);
+  CountCompletions(completions);
   return true;
 }
 
-bool LoopCore::DispatchWithCare(RegistrationRecord& record) {
+// The same, whatever there is about it.
+bool LoopCore::Dispatch(RegistrationRecord& record) {
   // It will be looked at again when its handler has returned (R17).
   if (record.running) return false;
   if (record.phase != RegistrationRecord::Phase::kLive) {
