@@ -60,8 +60,11 @@ void Endpoint::Refuse(absl::Status status) {
 void Endpoint::CloseHandle() {
   if (handle_closed_) return;
   {
+    // With nobody to be told of before the close.
+    const bool may_wait = receives_.empty() && sends_.empty() &&
+                          ended_.empty() && receiver_.index() == 0;
     LoopCore::Scope scope(*loop_);
-    if (!loop_->Unwatch(*this, HandleFate::kCloses)) {
+    if (!loop_->Unwatch(*this, HandleFate::kCloses, may_wait)) {
       loop_->Schedule(*this, /*later=*/true);
       return;
     }
@@ -148,7 +151,7 @@ absl::Status Endpoint::Detach() {
   closing_ = true;
   {
     LoopCore::Scope scope(*loop_);
-    (void)loop_->Unwatch(*this, HandleFate::kStaysOpen);
+    (void)loop_->Unwatch(*this, HandleFate::kStaysOpen, /*may_wait=*/false);
   }
   {
     absl::MutexLock lock(&handle_mu_);

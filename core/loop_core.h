@@ -180,9 +180,10 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   // With Scope:
   void Schedule(Endpoint& endpoint, bool later);
   void SetWatch(Endpoint& endpoint, const weir::Watch& watch);
-  // The mechanism forgets the socket, at once. False: for want of memory it may
-  // have requests that name the handle; ask again before closing that.
-  bool Unwatch(Endpoint& endpoint, HandleFate fate);
+  // The mechanism forgets the socket. False: it may have requests that name the
+  // handle; ask again in the next turn, before closing that. So it is for want of
+  // memory, and, with `may_wait`, where they can be ended together with others.
+  bool Unwatch(Endpoint& endpoint, HandleFate fate, bool may_wait);
   // It has ended.
   void Forget(Endpoint& endpoint);
   void InsertOperation(OperationRecord& record, absl::Duration timeout);

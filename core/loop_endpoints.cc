@@ -70,18 +70,22 @@ void LoopCore::SetWatch(Endpoint& endpoint, const weir::Watch& watch) {
   if (watch != endpoint.armed) MarkDirty(endpoint);
 }
 
-bool LoopCore::Unwatch(Endpoint& endpoint, HandleFate fate) {
+bool LoopCore::Unwatch(Endpoint& endpoint, HandleFate fate, bool may_wait) {
   endpoint.wanted = weir::Watch{};
   if (ended_) return true;
-  if (!std::exchange(endpoint.unwatched, true)) {
+  const bool first = !std::exchange(endpoint.unwatched, true);
+  if (first) {
     endpoint.submits_first = endpoint.armed.present || !endpoint.unpinned();
     Disarm(endpoint);
     endpoint.submits_first |= backend_->Forget(endpoint, fate);
     if (fate == HandleFate::kCloses) ForgetClosed(endpoint);
   }
+  if (!endpoint.submits_first) return true;
+  if (first && may_wait && capabilities_.submissions) return false;
+  if (!first && endpoint.unpinned()) return true;
   // A request in the kernel keeps the file open: it goes first. One that is only
   // noted would be carried out on whatever has the handle's number then.
-  return !endpoint.submits_first || !IsTransient(backend_->Submit());
+  return !IsTransient(backend_->Submit());
 }
 
 void LoopCore::Forget(Endpoint& endpoint) {

@@ -284,6 +284,28 @@ TEST_P(OperationCost, O12_WhatIsSentOnLeavesInOneCall) {
   DestroyLoop();
 }
 
+// What the mechanism has to be told of that goes with the next wait, for all of
+// them.
+TEST_P(OperationCost, C01_StreamsThatEndTogetherAreClosedWithFewCalls) {
+  if (!loop().capabilities().submissions) {
+    GTEST_SKIP() << "each is taken back by a call of its own";
+  }
+  constexpr int kStreams = 16;
+  std::vector<StreamAndPeer> pairs;
+  for (int i = 0; i < kStreams; ++i) pairs.push_back(Connect());
+  int closed = 0;
+  for (StreamAndPeer& pair : pairs) {
+    MustOk(pair.stream.StartReceive([&](const Received& got) {
+      if (got.end()) MustOk(pair.stream.Close([&closed] { ++closed; }));
+    }));
+  }
+  Turn();
+  for (StreamAndPeer& pair : pairs) pair.peer.Close();
+  const std::uint64_t before = loop().counters().system_calls;
+  while (closed < kStreams) Turn();
+  EXPECT_LT(loop().counters().system_calls - before, kStreams);
+}
+
 // weir/datagram_socket.h: datagrams that wait leave together in one call.
 TEST_P(OperationCost, O06_DatagramsThatWaitTogetherLeaveInOneCall) {
   DatagramSocket from =
