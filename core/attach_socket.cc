@@ -29,7 +29,7 @@ const std::shared_ptr<LoopCore>& SocketAttacher::CoreOf(EventLoop& loop) {
 
 absl::StatusOr<std::shared_ptr<Endpoint>> SocketAttacher::Attach(
     EventLoop& loop, Socket& socket, SocketRole role) {
-  const std::shared_ptr<SocketState> state = socket.state_;
+  const std::shared_ptr<SocketState> state = socket.shared_state();
   if (state == nullptr || state->closed.load()) {
     return absl::FailedPreconditionError("attach: the socket is not open");
   }

@@ -64,7 +64,7 @@ absl::Status DatagramSocket::ReceiveFrom(MutableBuffer buffer,
   if (endpoint_ == nullptr) return Of(endpoint_).Check("receive from");
   OperationRecord* record = endpoint_->NewOperation(Kind::kReceiveFrom);
   record->buffers.push_back(buffer);
-  if (handler) record->handler = std::move(handler);
+  record->datagram_handler = std::move(handler);
   return endpoint_->Start(record, "receive from", options);
 }
 
@@ -138,7 +138,7 @@ bool DatagramSocket::SegmentationSupported() {
 absl::StatusOr<std::size_t> DatagramSocket::SendCopy(
     ConstBuffer data, const SocketAddress& destination) {
   if (endpoint_ == nullptr) return Of(endpoint_).Check("send");
-  return endpoint_->SendCopy(data, destination);
+  return endpoint_->SendCopyTo(data, destination);
 }
 
 absl::Status DatagramSocket::StartReceive(

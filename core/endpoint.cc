@@ -49,6 +49,8 @@ Endpoint::Endpoint(std::shared_ptr<LoopCore> loop, NativeSocket native,
       loop_(std::move(loop)),
       family_(family),
       type_(type),
+      several_threads_(loop_->several_threads()),
+      submits_(type == SocketType::kStream && loop_->has_submissions()),
       role_(role),
       // What is there already is reported when the watch is armed, without a
       // call that finds nothing, as it mostly would.
@@ -121,6 +123,13 @@ absl::Status Endpoint::CheckUsable(const char* operation) const {
   return loop_->CheckNotStopped(operation);
 }
 
+absl::Status Endpoint::CheckConnected(const char* operation) const {
+  if (role() == SocketRole::kConnected) return absl::OkStatus();
+  if (absl::Status status = CheckUsable(operation); !status.ok()) return status;
+  return absl::FailedPreconditionError(
+      absl::StrCat(operation, ": the stream is not connected"));
+}
+
 absl::Status Endpoint::CheckUnbroken(const char* operation) const {
   if (!broken_.load(std::memory_order_acquire)) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
@@ -130,7 +139,9 @@ absl::Status Endpoint::CheckUnbroken(const char* operation) const {
 }
 
 OperationRecord* Endpoint::NewOperation(OperationRecord::Kind kind) {
-  OperationRecord* record = loop_->TakeOperation();
+  OperationRecord* record = loop_->HasFreeAccess()
+                                ? loop_->TakeOperationHere()
+                                : loop_->TakeOperation();
   if (record == nullptr) record = new OperationRecord;
   record->kind = kind;
   record->references.store(1, std::memory_order_relaxed);
@@ -146,6 +157,33 @@ void Endpoint::Release(OperationRecord* record) {
 
 absl::Status Endpoint::Start(OperationRecord* record, const char* operation,
                              const OperationOptions& options) {
+  if (FrameInHandler() != nullptr && expecting_ && !again_ && corked_ == 0 &&
+      !loop_->has_commands() && !loop_->stopped() &&
+      options.timeout == absl::InfiniteDuration() &&
+      options.handle == nullptr && record->kind != Kind::kReset) [[likely]] {
+    record->phase = Phase::kQueued;
+    if (IsReceive(record->kind)) {
+      receives_.Push(record);
+    } else {
+      if (record->kind != Kind::kSendFile) CountUnsent(record->size);
+      sends_.Push(record);
+    }
+    return absl::OkStatus();
+  }
+  if (MayStartHere() && options.timeout == absl::InfiniteDuration() &&
+      options.handle == nullptr &&
+      !(IsReceive(record->kind) &&
+        receives_by_itself_.load(std::memory_order_relaxed))) [[likely]] {
+    record->phase = Phase::kQueued;
+    Admit(record, options.timeout);
+    return absl::OkStatus();
+  }
+  return StartWithCare(record, operation, options);
+}
+
+absl::Status Endpoint::StartWithCare(OperationRecord* record,
+                                     const char* operation,
+                                     const OperationOptions& options) {
   Entering entering(*this);
   absl::Status status = CheckUsable(operation);
   if (status.ok()) status = CheckUnbroken(operation);
@@ -205,9 +243,8 @@ absl::Status Endpoint::Start(OperationRecord* record, const char* operation,
 }
 
 void Endpoint::Admit(OperationRecord* record, absl::Duration timeout) {
-  if (record->kind != Kind::kSendFile) {
-    unsent_.fetch_add(record->size, std::memory_order_relaxed);
-  }
+  if (corked_ > 0 && !IsReceive(record->kind)) QueueCorked();
+  if (record->kind != Kind::kSendFile) CountUnsent(record->size);
   if (closing_) {
     End(record, Cancelled());
   } else if (broken_.load(std::memory_order_relaxed) &&
@@ -226,6 +263,8 @@ void Endpoint::Admit(OperationRecord* record, absl::Duration timeout) {
 // Whoever runs the endpoint looks again before it leaves. One that has finished
 // is not the loop's any more, and may be gone before the loop gets to it.
 void Endpoint::Schedule() {
+  calm_ = nullptr;
+  expects_ = false;
   if (finished_) return;
   if (running_) {
     again_ = true;
@@ -242,8 +281,7 @@ OperationQueue& Endpoint::QueueOf(const OperationRecord& record) {
 
 void Endpoint::End(OperationRecord* record, absl::Status status) {
   if (record->kind != Kind::kSendFile && !IsReceive(record->kind)) {
-    unsent_.fetch_sub(record->size - record->result.bytes,
-                      std::memory_order_relaxed);
+    CountUnsent(record->result.bytes - record->size);
   }
   if (record->keep != nullptr) {
     LoopCore::Scope scope(*loop_);
@@ -346,6 +384,8 @@ absl::Status Endpoint::CancelAll() {
 }
 
 void Endpoint::ApplyCancelAll() {
+  // What is corked waits to be sent, as what is queued does.
+  QueueCorked();
   if (type_ == SocketType::kStream && !send_submitted_) {
     for (OperationRecord* at = sends_.front(); at != nullptr; at = at->next) {
       if (BreaksStream(at->kind)) broken_.store(true);
@@ -357,7 +397,7 @@ void Endpoint::ApplyCancelAll() {
   Schedule();
 }
 
-absl::StatusOr<std::size_t> Endpoint::SendCopy(
+absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
     ConstBuffer data, const SocketAddress& destination) {
   Entering entering(*this);
   if (absl::Status status = CheckUsable("send"); !status.ok()) return status;
@@ -365,8 +405,12 @@ absl::StatusOr<std::size_t> Endpoint::SendCopy(
   Guard guard(*this);
   if (guard) {
     if (closing_) return absl::FailedPreconditionError("send: the socket is closed");
-    AppendCopy(data, destination);
-    return unsent_.load(std::memory_order_relaxed);
+    if (type_ == SocketType::kStream) {
+      AppendCopy(data);
+    } else {
+      QueueCopy(data, destination);
+    }
+    return unsent_.load(std::memory_order_relaxed) + corked_;
   }
   OperationRecord* record = NewOperation(Kind::kSendCopy);
   record->SetCopy(data, loop_->TakeBlock(data.size()));

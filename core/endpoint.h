@@ -64,8 +64,10 @@ class Endpoint final : public LoopRecord,
   absl::Status Cancel(OperationRecord& record);
   absl::Status CancelAll();
   absl::Status Close(CloseHandler handler, CloseMode mode);
-  absl::StatusOr<std::size_t> SendCopy(ConstBuffer data,
-                                       const SocketAddress& destination);
+  // To the peer that it is connected to, or to `destination`.
+  absl::StatusOr<std::size_t> SendCopy(ConstBuffer data);
+  absl::StatusOr<std::size_t> SendCopyTo(ConstBuffer data,
+                                         const SocketAddress& destination);
 
   // What goes on until the close: one of these.
   using Receiver = std::variant<std::monostate, ReceiveHandler, AcceptHandler,
@@ -87,6 +89,8 @@ class Endpoint final : public LoopRecord,
 
   // FailedPrecondition if the socket is closed or the loop was stopped.
   absl::Status CheckUsable(const char* operation) const;
+  // FailedPrecondition if it is no connected stream.
+  absl::Status CheckConnected(const char* operation) const;
   // FailedPrecondition if only closing is left (O10).
   absl::Status CheckUnbroken(const char* operation) const;
   bool is_open() const { return !closed_.load(std::memory_order_relaxed); }
@@ -122,21 +126,32 @@ class Endpoint final : public LoopRecord,
 
   // --- a thread that runs the loop, with nothing locked
 
-  // What the mechanism has reported.
-  struct Reports {
-    Condition conditions = Condition::kNone;
-    std::optional<std::int64_t> received;
-    std::optional<std::int64_t> sent;
+  // With what submissions have ended.
+  struct Results {
+    bool has_received = false;
+    bool has_sent = false;
+    std::int64_t received = 0;
+    std::int64_t sent = 0;
   };
 
-  // Does what there is to do; returns how many handlers it called.
-  int Run(const Reports& reported);
+  // Does what there is to do, `conditions` having been reported; returns how
+  // many handlers it called.
+  int Run(Condition conditions, const Results& results);
+  // Whether all there is to do, when data is reported, is to receive it for the
+  // receiver of a stream; with one thread, on the persistent model.
+  bool calm() const { return calm_ != nullptr; }
+  // Then this is what is left of Run.
+  int RunCalm(LoopCore::Frame& frame);
+  // Whether all there is to do, when data is reported, is to end the one receive
+  // that waits, which is plain; likewise.
+  bool expects() const { return expects_; }
+  int RunExpected(LoopCore::Frame& frame);
   // `record`'s time is over.
   void Expire(OperationRecord& record);
   void ReleaseRecord(OperationRecord& record) { Release(&record); }
   // The loop is shut down: everything is indicated and closed here. What the
   // mechanism has and has not reported is not coming back.
-  int ShutDown(Reports reported);
+  int ShutDown(Condition conditions, Results results);
   // Resets the connection if the mechanism still sends from the application's
   // buffers: they are free only when the peer has what is in them, or never will.
   void AbortZeroCopy();
@@ -164,8 +179,8 @@ class Endpoint final : public LoopRecord,
   std::shared_ptr<Endpoint> owner;
   Endpoint* previous = nullptr;
   Endpoint* next = nullptr;
-  // How often it ran in which turn, so that a chain of operations that always
-  // succeed does not keep the turn from ending.
+  // How often it was to run once more in which turn, so that a chain of operations
+  // that always succeed does not keep the turn from ending.
   std::uint64_t last_turn = 0;
   int runs = 0;
 
@@ -197,18 +212,74 @@ class Endpoint final : public LoopRecord,
     std::shared_ptr<Endpoint> endpoint_;
   };
   void Lock() {
-    if (loop_->several_threads()) mu_.Lock();
+    if (several_threads_) mu_.Lock();
   }
   void Unlock() {
-    if (loop_->several_threads()) mu_.Unlock();
+    if (several_threads_) mu_.Unlock();
   }
 
   // --- with the endpoint: endpoint.cc, endpoint_run.cc, endpoint_close.cc
+  absl::Status StartWithCare(OperationRecord* record, const char* operation,
+                             const OperationOptions& options);
   void Admit(OperationRecord* record, absl::Duration timeout);
+  void CountUnsent(std::uint64_t bytes) {
+    unsent_.store(unsent_.load(std::memory_order_relaxed) + bytes,
+                  std::memory_order_relaxed);
+  }
   absl::Status ApplyCancel(OperationRecord& record, absl::Status why);
   void ApplyCancelAll();
   void ApplyClose(CloseHandler handler, CloseMode mode);
-  void AppendCopy(ConstBuffer data, const SocketAddress& destination);
+  // A stream's: `data` goes out with what else is sent at this time.
+  void AppendCopy(ConstBuffer data);
+  void QueueCopy(ConstBuffer data, const SocketAddress& destination);
+  // A copy of at least this size is avoided if the socket takes it at once.
+  static constexpr std::size_t kWorthACall = 4096;
+  // Keeps small data until the handler has returned, on the thread with `frame`;
+  // what is lent to that handler stays where it is. False if there is no room.
+  bool Cork(LoopCore::Frame& frame, ConstBuffer data);
+  // In the handler of a calm run: the stream is open and unbroken, and nothing
+  // waits to be sent.
+  bool MayCork(ConstBuffer data) const {
+    return calm_ != nullptr && data.size() - 1 < kWorthACall - 1 &&
+           !loop_->has_commands() && !loop_->stopped();
+  }
+  static bool IsLent(const LoopCore::Frame& frame, ConstBuffer data) {
+    return reinterpret_cast<std::uintptr_t>(data.data()) -
+               reinterpret_cast<std::uintptr_t>(frame.lent.get()) <
+           LoopCore::kLentBytes;
+  }
+  // What is corked goes out; what the system does not take waits in the queue.
+  void Uncork() {
+    const ConstBuffer data = TakeCorked();
+    if (!failure_.ok()) return;
+    std::int64_t tried = 0;
+    if (writable_) {
+      tried = platform::TrySend(socket(), data);
+      if (tried == static_cast<std::int64_t>(data.size())) return;
+    }
+    QueueUnsent(data, tried);
+  }
+  void QueueUnsent(ConstBuffer data, std::int64_t tried);
+  absl::StatusOr<std::size_t> SendCopyWithCare(ConstBuffer data);
+  ConstBuffer TakeCorked() {
+    return ConstBuffer(cork_, std::exchange(corked_, std::size_t{0}));
+  }
+  void QueueCorked() {
+    if (corked_ > 0) QueueCopy(TakeCorked(), SocketAddress());
+  }
+  // The frame of this thread, if it is in a handler of this endpoint and runs the
+  // loop alone.
+  LoopCore::Frame* FrameInHandler() const {
+    LoopCore::Frame* const frame = LoopCore::CurrentFrame();
+    return frame != nullptr && frame->running == this ? frame : nullptr;
+  }
+  // That there is nothing to be asked, and nobody to be kept out, when this
+  // thread starts something: it runs the loop, alone, and all is in order.
+  bool MayStartHere() const {
+    return loop_->HasFreeAccess() && !loop_->stopped() && !closing_ &&
+           !closed_.load(std::memory_order_relaxed) &&
+           !broken_.load(std::memory_order_relaxed);
+  }
   // Asks for a Run.
   void Schedule();
   OperationQueue& QueueOf(const OperationRecord& record);
@@ -218,6 +289,16 @@ class Endpoint final : public LoopRecord,
   void Release(OperationRecord* record);
   int Indicate();
   bool MayIndicateHere(OperationRecord& record);
+  bool IsIdle(int told) const;
+  void FindShortWay();
+  bool IsCalm() const;
+  void EndPlain(OperationRecord* record, std::size_t bytes);
+  bool SendPlain(OperationRecord* record);
+  // Persistent model: what is watched stays the same until the end.
+  bool IsSettled() const {
+    return watched_ && !again_ && !handle_closed_ &&
+           role() != SocketRole::kUnconnected;
+  }
   void CloseHandle();
   void Settle(bool again);
   bool Finished() const;
@@ -229,19 +310,34 @@ class Endpoint final : public LoopRecord,
   }
   void Progress();
   void NoteUntoldError();
+  bool TakeTurningPoints(Condition reports);
   void ProgressSends();
   void ProgressConnect(OperationRecord* record);
   // `record` is the first that is to be sent.
   void FinishConnect(OperationRecord* record, absl::Status status);
   void SendGathered();
+  void SendAlone(OperationRecord* record);
+  void SendTogether();
+  void NoteUnsent(const platform::IoOutcome& outcome);
   void SendDatagrams();
   bool SendFromFile(OperationRecord* record);
   void ProgressReceives();
   void ReceiveInto(OperationRecord* record);
+  void FinishReceiveInto(OperationRecord* record,
+                         const platform::IoOutcome& outcome, std::size_t room);
   void AcceptInto(OperationRecord* record);
   void NoteAddressChange(OperationRecord* record);
   void ProgressResets();
-  void NoteReceived(const platform::IoOutcome& outcome, std::size_t wanted);
+  // What a receive that was not refused says of the next one.
+  void NoteReceived(std::size_t bytes, std::size_t room) {
+    if (bytes == 0) {
+      if (room > 0) end_seen_ = true;
+    } else if (bytes < room && !hangup_reported_) {
+      // Drained; what comes later is reported. An end that was reported together
+      // with the data is not reported again.
+      readable_ = false;
+    }
+  }
   void NotReadable();
   // A receive of datagrams would block: the system's number of the error that it
   // is told nevertheless, or 0.
@@ -253,7 +349,14 @@ class Endpoint final : public LoopRecord,
   // For the receiver: moves data and calls it; returns how often.
   int Lend();
   int LendRefusal();
-  int LendReceived(ReceiveHandler& handler);
+  int LendReceived(LoopCore::Frame& frame, ReceiveHandler& handler);
+  int LendNothing(const platform::IoOutcome& outcome);
+  int LendData(ReceiveHandler& handler, std::span<std::byte> buffer,
+               std::size_t bytes);
+  // What RunCalm goes on as when it turns out that there is more to it: a receive
+  // into `buffer` has returned `tried`.
+  int RunUncalm(LoopCore::Frame& frame, std::span<std::byte> buffer,
+                std::int64_t tried);
   int LendChunks(ReceiveHandler& handler);
   bool LendChunk(ReceiveHandler& handler);
   int LendSubmittedAccepts(AcceptHandler& handler);
@@ -267,10 +370,7 @@ class Endpoint final : public LoopRecord,
   int EndReceiver(absl::Status status);
 
   // --- handing over to a proactor: endpoint_submissions.cc
-  bool Submits() const {
-    return type_ == SocketType::kStream && loop_->has_submissions() &&
-           !by_readiness_;
-  }
+  bool Submits() const { return submits_; }
   void TakeReports();
   void SubmitReceive(OperationRecord* record);
   void SubmitMany(Submission::Kind kind);
@@ -323,6 +423,11 @@ class Endpoint final : public LoopRecord,
   const std::shared_ptr<LoopCore> loop_;
   const AddressFamily family_;
   const SocketType type_;
+  // The loop's.
+  const bool several_threads_;
+  // What it can hand over, it does: to a proactor.
+  // The mechanism transfers for it, unless it has refused the socket.
+  bool submits_;
   std::atomic<SocketRole> role_;
   // A close was asked for, by whatever thread.
   std::atomic<bool> closed_{false};
@@ -334,6 +439,13 @@ class Endpoint final : public LoopRecord,
 
   bool running_ = false;
   bool again_ = false;
+  // The receiver, if that is all. Found at the end of a run: whatever changes
+  // asks for another one.
+  ReceiveHandler* calm_ = nullptr;
+  // The same of a receive: what may be is found when a run ends.
+  bool expects_ = false;
+  // In RunExpected: what is started here is looked at when the handler returns.
+  bool expecting_ = false;
   bool readable_;
   bool writable_ = true;
   // The peer's close, or an error, was reported: an end that may never be
@@ -360,11 +472,10 @@ class Endpoint final : public LoopRecord,
   // The next indication belongs to a thread that has been told so.
   bool handed_over_ = false;
   CloseMode close_mode_ = CloseMode::kGraceful;
-  Reports reports_;
+  Condition reports_ = Condition::kNone;
+  Results results_;
   // The mechanism has the first of the queue; of sends, so many buffers.
   bool receive_submitted_ = false;
-  // The mechanism cannot drive this socket.
-  bool by_readiness_ = false;
   // It had no room; it is asked again in the next turn.
   bool no_room_ = false;
   // The last submission ended with "would block".
@@ -388,6 +499,10 @@ class Endpoint final : public LoopRecord,
   OperationQueue ended_;
   // Of `ended_`, those that are being indicated.
   OperationQueue telling_;
+  // With one thread: what the handlers of this round have given to SendCopy, in
+  // Frame::cork or Frame::lent. sends_ is empty while there is any.
+  const std::byte* cork_ = nullptr;
+  std::size_t corked_ = 0;
   // Why every further transfer fails.
   absl::Status failure_;
   // Why receiving has ended, if not by the end of the stream.
@@ -395,12 +510,46 @@ class Endpoint final : public LoopRecord,
   Receiver receiver_;
   CloseHandler close_handler_;
   std::shared_ptr<void> source_;
+  // Of Send and SendCopy, but for what is corked. Written with the endpoint.
   std::atomic<std::uint64_t> unsent_{0};
   // Everything, with several threads.
   Mutex mu_;
   // The life of the handle; the last that is taken.
   Mutex handle_mu_;
 };
+
+inline absl::StatusOr<std::size_t> Endpoint::SendCopy(ConstBuffer data) {
+  const LoopCore::Frame* const frame = FrameInHandler();
+  if (frame != nullptr && corked_ == 0 && MayCork(data) &&
+      IsLent(*frame, data)) [[likely]] {
+    cork_ = data.data();
+    corked_ = data.size();
+    return unsent_.load(std::memory_order_relaxed) + data.size();
+  }
+  return SendCopyWithCare(data);
+}
+
+// Compiled into its only caller, which comes by for every message.
+[[gnu::always_inline]] inline int Endpoint::RunCalm(LoopCore::Frame& frame) {
+  frame.running = this;
+  running_ = true;
+  const std::span<std::byte> buffer = loop_->LentBuffer(frame);
+  const std::int64_t tried = platform::TryReceive(socket(), buffer);
+  if (tried <= 0 || tried == static_cast<std::int64_t>(buffer.size()) ||
+      hangup_reported_) [[unlikely]] {
+    return RunUncalm(frame, buffer, tried);
+  }
+  loop_->CountLentBufferHere();
+  (*calm_)(Received{.data = buffer.first(static_cast<std::size_t>(tried)),
+                    .status = {}});
+  if (corked_ > 0) Uncork();
+  frame.running = nullptr;
+  running_ = false;
+  if (calm_ == nullptr) [[unlikely]] {
+    return 1 + Run(Condition::kNone, Results());
+  }
+  return 1;
+}
 
 }  // namespace weir::internal
 

@@ -32,6 +32,7 @@ absl::Status Endpoint::Close(CloseHandler handler, CloseMode mode) {
 
 void Endpoint::ApplyClose(CloseHandler handler, CloseMode mode) {
   closing_ = true;
+  corked_ = 0;
   close_mode_ = mode;
   close_handler_ = std::move(handler);
   Schedule();
@@ -59,8 +60,11 @@ void Endpoint::Refuse(absl::Status status) {
 void Endpoint::CloseHandle() {
   if (handle_closed_) return;
   {
+    // With nobody to be told of before the close.
+    const bool may_wait = receives_.empty() && sends_.empty() &&
+                          ended_.empty() && receiver_.index() == 0;
     LoopCore::Scope scope(*loop_);
-    if (!loop_->Unwatch(*this, HandleFate::kCloses)) {
+    if (!loop_->Unwatch(*this, HandleFate::kCloses, may_wait)) {
       loop_->Schedule(*this, /*later=*/true);
       return;
     }
@@ -111,20 +115,22 @@ int Endpoint::Finish() {
 
 // Nothing can be started any more: the loop is stopped. A handler can still
 // close, to be told when it is over.
-int Endpoint::ShutDown(Reports reported) {
+int Endpoint::ShutDown(Condition conditions, Results results) {
   Lock();
   closing_ = true;
   // The threads that were to indicate something have left.
   handed_over_ = false;
-  if (receive_submitted_ && !reported.received.has_value()) {
-    reported.received = -platform::kCancelledCode;
+  if (receive_submitted_ && !results.has_received) {
+    results.has_received = true;
+    results.received = -platform::kCancelledCode;
   }
-  if (send_submitted_ && !reported.sent.has_value()) {
-    reported.sent = -platform::kCancelledCode;
+  if (send_submitted_ && !results.has_sent) {
+    results.has_sent = true;
+    results.sent = -platform::kCancelledCode;
   }
   Unlock();
-  int told = Run(reported);
-  while (!finished_) told += Run(Reports());
+  int told = Run(conditions, results);
+  while (!finished_) told += Run(Condition::kNone, Results());
   return told;
 }
 
@@ -139,7 +145,7 @@ absl::Status Endpoint::Detach() {
     return status;
   }
   if (!receives_.empty() || !sends_.empty() || !resets_.empty() ||
-      !ended_.empty() ||
+      corked_ > 0 || !ended_.empty() ||
       !telling_.empty() || receiver_.index() != 0) {
     return absl::FailedPreconditionError("detach: operations are pending");
   }
@@ -147,7 +153,7 @@ absl::Status Endpoint::Detach() {
   closing_ = true;
   {
     LoopCore::Scope scope(*loop_);
-    (void)loop_->Unwatch(*this, HandleFate::kStaysOpen);
+    (void)loop_->Unwatch(*this, HandleFate::kStaysOpen, /*may_wait=*/false);
   }
   {
     absl::MutexLock lock(&handle_mu_);

@@ -34,7 +34,7 @@ bool IsOfNetwork(const absl::Status& status) {
 int Endpoint::Lend() {
   // Those that were started before come first, and what another thread is to
   // tell of them.
-  if (receiver_.index() == 0 || !receives_.empty() || !ended_.empty()) return 0;
+  if (!receives_.empty() || !ended_.empty()) return 0;
   if (closing_ || refused_) {
     if (receive_submitted_) return 0;
     return closing_ ? EndReceiver(ClosedStatus()) : LendRefusal();
@@ -42,7 +42,7 @@ int Endpoint::Lend() {
   if (!ReceiverWaits()) return 0;
   if (auto* stream = std::get_if<ReceiveHandler>(&receiver_)) {
     if (Submits()) return LendChunks(*stream);
-    return readable_ ? LendReceived(*stream) : 0;
+    return readable_ ? LendReceived(*LoopCore::CurrentFrame(), *stream) : 0;
   }
   if (auto* accepted = std::get_if<AcceptHandler>(&receiver_)) {
     if (Submits()) return LendSubmittedAccepts(*accepted);
@@ -69,22 +69,49 @@ int Endpoint::LendRefusal() {
   return 1;
 }
 
-int Endpoint::LendReceived(ReceiveHandler& handler) {
-  if (end_seen_) return EndReceiver(EndOfStream());
-  const std::span<std::byte> buffer = loop_->LentBuffer();
-  const platform::IoOutcome outcome = platform::Receive(socket(), buffer);
+int Endpoint::LendNothing(const platform::IoOutcome& outcome) {
   if (outcome.would_block) {
     NotReadable();
     return 0;
   }
   if (outcome.error != 0) return EndReceiver(ReceiveFailed(outcome.error));
-  NoteReceived(outcome, buffer.size());
-  if (outcome.bytes == 0) return EndReceiver(EndOfStream());
+  end_seen_ = true;
+  return EndReceiver(EndOfStream());
+}
+
+inline int Endpoint::LendData(ReceiveHandler& handler,
+                              std::span<std::byte> buffer, std::size_t bytes) {
+  NoteReceived(bytes, buffer.size());
   loop_->CountLentBuffer();
   Unlock();
-  handler(Received{.data = buffer.first(outcome.bytes), .status = {}});
+  handler(Received{.data = buffer.first(bytes), .status = {}});
   Lock();
   return 1;
+}
+
+int Endpoint::LendReceived(LoopCore::Frame& frame, ReceiveHandler& handler) {
+  if (end_seen_) return EndReceiver(EndOfStream());
+  const std::span<std::byte> buffer = loop_->LentBuffer(frame);
+  const platform::IoOutcome outcome = platform::Receive(socket(), buffer);
+  return outcome.bytes > 0 ? LendData(handler, buffer, outcome.bytes)
+                           : LendNothing(outcome);
+}
+
+int Endpoint::RunUncalm(LoopCore::Frame& frame, std::span<std::byte> buffer,
+                        std::int64_t tried) {
+  platform::IoOutcome outcome;
+  if (tried < 0) {
+    outcome = platform::AfterFailedTry(socket(), buffer);
+  } else {
+    outcome.bytes = static_cast<std::size_t>(tried);
+  }
+  readable_ = true;
+  const int told = outcome.bytes > 0 ? LendData(*calm_, buffer, outcome.bytes)
+                                     : LendNothing(outcome);
+  if (corked_ > 0) Uncork();
+  frame.running = nullptr;
+  running_ = false;
+  return told + Run(Condition::kNone, Results());
 }
 
 // Connections that come when the loop is stopped go on waiting.

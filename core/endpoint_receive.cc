@@ -22,8 +22,7 @@ bool HasReports(Condition reports, Condition direction) {
 }  // namespace
 
 void Endpoint::Progress() {
-  const Condition reports =
-      std::exchange(reports_.conditions, Condition::kNone);
+  const Condition reports = std::exchange(reports_, Condition::kNone);
   if (HasReports(reports, Condition::kReadable | Condition::kPeerClosed)) {
     readable_ = true;
   }
@@ -39,6 +38,19 @@ void Endpoint::Progress() {
       loop_->capabilities().errors_without_cause) {
     NoteUntoldError();
   }
+  if (closing_ || refused_ || cancel_receive_ || cancel_send_ ||
+      receive_submitted_ || send_submitted_) {
+    if (!TakeTurningPoints(reports)) return;
+  }
+  no_room_ = false;
+  if (!sends_.empty()) ProgressSends();
+  if (!receives_.empty()) ProgressReceives();
+  if (!resets_.empty()) ProgressResets();
+}
+
+// What else is to be done before data is moved: false if there is none to move
+// any more.
+bool Endpoint::TakeTurningPoints(Condition reports) {
   TakeReports();
   // A multishot receive of Linux tries again after what it has received only if
   // more data or an end is there, and a reset is neither (tcp_inq_hint()): one
@@ -57,13 +69,10 @@ void Endpoint::Progress() {
     EndAll(resets_, why);
     CancelSubmissions();
     if (closing_) CloseHandle();
-    return;
+    return false;
   }
   CancelSubmissions();
-  no_room_ = false;
-  ProgressSends();
-  ProgressReceives();
-  ProgressResets();
+  return true;
 }
 
 // A receive may call it an end, or not be told at all.
@@ -104,9 +113,8 @@ void Endpoint::ProgressReceives() {
 void Endpoint::ReceiveInto(OperationRecord* record) {
   platform::ReceiveFromOutcome outcome;
   std::size_t room = 0;
-  absl::Status status;
   if (end_seen_) {
-    status = EndOfStream();
+    // Nothing more.
   } else if (record->kind == Kind::kReceiveFrom) {
     outcome = platform::ReceiveFrom(socket(), record->buffers[0],
                                     &record->address);
@@ -119,32 +127,29 @@ void Endpoint::ReceiveInto(OperationRecord* record) {
             ? platform::Receive(socket(), record->buffers[0])
             : platform::ReceiveVector(socket(), record->buffers);
   }
+  FinishReceiveInto(record, outcome, room);
+}
+
+// A receive of the first that waits, into `room`, has gone as `outcome` says.
+void Endpoint::FinishReceiveInto(OperationRecord* record,
+                                 const platform::IoOutcome& outcome,
+                                 std::size_t room) {
   if (outcome.would_block && outcome.error == 0) {
     NotReadable();
     return;
   }
+  absl::Status status;
   if (outcome.error != 0) {
     status = ReceiveFailed(outcome.error);
     unreachable_ = false;
   }
-  NoteReceived(outcome, room);
+  if (type_ == SocketType::kStream && outcome.ok()) {
+    NoteReceived(outcome.bytes, room);
+  }
   if (end_seen_ && status.ok() && outcome.bytes == 0) status = EndOfStream();
   receives_.Pop();
   record->result.bytes = outcome.bytes;
   End(record, std::move(status));
-}
-
-// What a receive that was not refused says of the next one.
-void Endpoint::NoteReceived(const platform::IoOutcome& outcome,
-                            std::size_t room) {
-  if (type_ != SocketType::kStream || outcome.error != 0) return;
-  if (outcome.bytes == 0 && room > 0) {
-    end_seen_ = true;
-  } else if (outcome.bytes < room && !hangup_reported_) {
-    // Drained; what comes later is reported. An end that was reported together
-    // with the data is not reported again.
-    readable_ = false;
-  }
 }
 
 void Endpoint::NotReadable() {
@@ -172,7 +177,6 @@ absl::Status Endpoint::EndOfStream() const {
 
 // After the transfers, which may have met it.
 void Endpoint::ProgressResets() {
-  if (resets_.empty()) return;
   absl::Status loss = Loss();
   if (loss.ok() && over_reported_) {
     loss = platform::TakeError(socket(), "receive");

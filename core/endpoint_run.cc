@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "core/endpoint.h"
+#include "platform/socket_io.h"
 
 namespace weir::internal {
 namespace {
@@ -48,44 +49,156 @@ bool Endpoint::MayIndicateHere(OperationRecord& record) {
     keep->Lock();
     keep->handed_over_ = false;
     keep->Unlock();
-    const int told = keep->Run(Reports());
+    const int told = keep->Run(Condition::kNone, Results());
     LoopCore::Scope counting(*keep->loop_);
     keep->loop_->CountCompletions(told);
   });
   return !handed_over_;
 }
 
-int Endpoint::Run(const Reports& reported) {
+// Whether another round would find nothing to do, this one having called `told`
+// handlers.
+inline bool Endpoint::IsIdle(int told) const {
+  if (again_) return false;
+  if (told == 0) return true;
+  // A proactor's receiver may have to be started anew.
+  return sends_.empty() && receives_.empty() && ended_.empty() && !closing_ &&
+         !refused_ && !readable_ && !Submits();
+}
+
+inline bool Endpoint::IsCalm() const {
+  return IsSettled() && !several_threads_ && !submits_ && !paused_ &&
+         !readable_ && writable_ && sends_.empty() && ended_.empty() &&
+         !closing_ && !refused_ && !broken_.load(std::memory_order_relaxed);
+}
+
+void Endpoint::FindShortWay() {
+  const bool calm = IsCalm();
+  calm_ = calm && receives_.empty() ? std::get_if<ReceiveHandler>(&receiver_)
+                                    : nullptr;
+  expects_ = calm && receiver_.index() == 0 && receives_.HasOne() &&
+             receives_.front()->IsPlain() && !end_seen_ && !hangup_reported_ &&
+             failure_.ok();
+}
+
+int Endpoint::Run(Condition conditions, const Results& results) {
   Lock();
-  reports_.conditions |= reported.conditions;
-  if (reported.received.has_value()) reports_.received = reported.received;
-  if (reported.sent.has_value()) reports_.sent = reported.sent;
+  reports_ |= conditions;
+  if (results.has_received) {
+    results_.has_received = true;
+    results_.received = results.received;
+  }
+  if (results.has_sent) {
+    results_.has_sent = true;
+    results_.sent = results.sent;
+  }
   if (running_ || finished_) {
     again_ = true;
     Unlock();
     return 0;
   }
   running_ = true;
+  LoopCore::Frame* const frame = LoopCore::CurrentFrame();
+  if (!several_threads_) frame->running = this;
   int told = 0;
   for (int round = 0;; ++round) {
     again_ = false;
     Progress();
-    const int now = Indicate() + Lend();
+    int now = 0;
+    if (!ended_.empty()) now = Indicate();
+    if (receiver_.index() != 0) now += Lend();
+    if (corked_ > 0) Uncork();
     told += now;
-    if (now == 0 && !again_) break;
+    if (IsIdle(now)) break;
     if (round == kMostRounds) {
       again_ = true;
       break;
     }
   }
+  frame->running = nullptr;
   running_ = false;
-  if (Finished()) {
+  if (closing_ && Finished()) {
     told += Finish();
-  } else {
+  } else if (!IsSettled()) {
     Settle(again_);
   }
+  FindShortWay();
   Unlock();
   return told;
+}
+
+// What a run comes to for the most ordinary of transfers: one receive that waits,
+// and then, as a rule, one send that its handler starts, which starts the next
+// receive. Whatever else comes up is left to a run in earnest.
+int Endpoint::RunExpected(LoopCore::Frame& frame) {
+  OperationRecord* const record = receives_.front();
+  const std::span<std::byte> buffer = record->buffers[0];
+  const std::int64_t tried = platform::TryReceive(socket(), buffer);
+  if (tried <= 0 || tried == static_cast<std::int64_t>(buffer.size()))
+      [[unlikely]] {
+    platform::IoOutcome outcome;
+    if (tried < 0) {
+      outcome = platform::AfterFailedTry(socket(), buffer);
+    } else {
+      outcome.bytes = static_cast<std::size_t>(tried);
+    }
+    readable_ = true;
+    FinishReceiveInto(record, outcome, buffer.size());
+    return Run(Condition::kNone, Results());
+  }
+  frame.running = this;
+  running_ = expecting_ = true;
+  receives_.Pop();
+  EndPlain(record, static_cast<std::size_t>(tried));
+  int told = 1;
+  while (!again_) {
+    if (corked_ > 0) Uncork();
+    OperationRecord* const send = sends_.front();
+    if (send == nullptr) break;
+    if (told > kMostRounds || !SendPlain(send)) {
+      again_ = true;
+    } else {
+      ++told;
+    }
+  }
+  frame.running = nullptr;
+  running_ = expecting_ = false;
+  if (again_) [[unlikely]] {
+    return told + Run(Condition::kNone, Results());
+  }
+  expects_ = receives_.HasOne() && receives_.front()->IsPlain();
+  return told;
+}
+
+// Tells of `record`, which is in no queue any more, and has gone well.
+inline void Endpoint::EndPlain(OperationRecord* record, std::size_t bytes) {
+  record->phase = OperationRecord::Phase::kDone;
+  record->result.bytes = bytes;
+  record->IndicatePlain();
+  if (!loop_->GiveOperationHere(record)) delete record;
+}
+
+// Sends all of the only send that waits, and tells of it. False if there is more
+// to do about it.
+inline bool Endpoint::SendPlain(OperationRecord* record) {
+  if (!sends_.HasOne() || !record->IsPlain()) return false;
+  const std::span<std::byte> data = record->buffers[0];
+  const std::int64_t tried = platform::TrySend(socket(), data);
+  if (tried != static_cast<std::int64_t>(data.size())) [[unlikely]] {
+    platform::IoOutcome outcome;
+    if (tried < 0) {
+      outcome = platform::AfterFailedTry(socket(), data);
+    } else {
+      outcome.bytes = static_cast<std::size_t>(tried);
+    }
+    NoteUnsent(outcome);
+    if (outcome.ok()) NoteSent(outcome.bytes, 1);
+    return false;
+  }
+  CountUnsent(std::uint64_t{0} - data.size());
+  sends_.Pop();
+  EndPlain(record, data.size());
+  return true;
 }
 
 // What is to be watched from here on; or another run, in the next turn.

@@ -19,8 +19,6 @@ using Kind = OperationRecord::Kind;
 
 // What one run sends from files before the others have their turn.
 constexpr std::uint64_t kMostFileBytes = 1 << 20;
-// A copy of at least this size is avoided if the socket takes it at once.
-constexpr std::size_t kWorthACall = 4096;
 
 }  // namespace
 
@@ -108,6 +106,42 @@ void Endpoint::SendGathered() {
     EndAll(sends_, failure_);
     return;
   }
+  OperationRecord* const first = sends_.front();
+  if (first->next == nullptr && first->buffers.size() == 1 && !Submits())
+      [[likely]] {
+    SendAlone(first);
+    return;
+  }
+  SendTogether();
+}
+
+// One buffer, and nothing to go out with it.
+void Endpoint::SendAlone(OperationRecord* record) {
+  std::span<std::byte>& data = record->buffers[0];
+  if (record->next_buffer == 0 && !data.empty()) {
+    const platform::IoOutcome outcome = platform::Send(socket(), data);
+    if (outcome.bytes < data.size()) {
+      NoteUnsent(outcome);
+      if (outcome.ok()) NoteSent(outcome.bytes, 1);
+      return;
+    }
+    record->result.bytes += outcome.bytes;
+    CountUnsent(std::uint64_t{0} - outcome.bytes);
+  }
+  sends_.Pop();
+  End(record, absl::OkStatus());
+}
+
+void Endpoint::NoteUnsent(const platform::IoOutcome& outcome) {
+  if (outcome.error == 0) {
+    writable_ = false;
+  } else {
+    failure_ = platform::SystemError(outcome.error, "send");
+    EndAll(sends_, failure_);
+  }
+}
+
+void Endpoint::SendTogether() {
   std::size_t offered = 0;
   if (Submits()) {
     std::array<std::span<std::byte>, platform::kMaxVectorBuffers> buffers;
@@ -127,15 +161,8 @@ void Endpoint::SendGathered() {
                          : platform::SendVector(
                                socket(), std::span(buffers).first(count));
   }
-  if (outcome.would_block || (outcome.ok() && outcome.bytes < offered)) {
-    writable_ = false;
-  }
-  if (outcome.error != 0) {
-    failure_ = platform::SystemError(outcome.error, "send");
-    EndAll(sends_, failure_);
-  } else if (!outcome.would_block) {
-    NoteSent(outcome.bytes, count);
-  }
+  if (outcome.bytes < offered) NoteUnsent(outcome);
+  if (outcome.ok()) NoteSent(outcome.bytes, count);
 }
 
 void Endpoint::NoteSent(std::size_t bytes, std::size_t count) {
@@ -148,7 +175,7 @@ void Endpoint::NoteSent(std::size_t bytes, std::size_t count) {
       const std::size_t sent = std::min(bytes, buffer.size());
       bytes -= sent;
       record->result.bytes += sent;
-      unsent_.fetch_sub(sent, std::memory_order_relaxed);
+      CountUnsent(std::uint64_t{0} - sent);
       if (sent < buffer.size()) {
         buffer = buffer.subspan(sent);
         return;
@@ -199,7 +226,7 @@ void Endpoint::SendDatagrams() {
   for (std::size_t i = 0; i < outcome.count; ++i) {
     OperationRecord* record = sends_.Pop();
     record->result.bytes = record->size;
-    unsent_.fetch_sub(record->size, std::memory_order_relaxed);
+    CountUnsent(std::uint64_t{0} - record->size);
     End(record, absl::OkStatus());
   }
 }
@@ -235,29 +262,80 @@ bool Endpoint::SendFromFile(OperationRecord* record) {
   return true;
 }
 
-void Endpoint::AppendCopy(ConstBuffer data, const SocketAddress& destination) {
-  if (type_ == SocketType::kStream) {
-    if (sends_.empty() && writable_ && failure_.ok() &&
-        data.size() >= kWorthACall) {
-      const platform::IoOutcome outcome = platform::Send(socket(), data);
-      if (outcome.ok()) data = data.subspan(outcome.bytes);
-      if (outcome.would_block || (outcome.ok() && !data.empty())) {
-        writable_ = false;
-      }
-      if (outcome.error != 0) {
-        failure_ = platform::SystemError(outcome.error, "send");
-        return;
-      }
+bool Endpoint::Cork(LoopCore::Frame& frame, ConstBuffer data) {
+  if (corked_ == 0 && IsLent(frame, data)) {
+    cork_ = data.data();
+    corked_ = data.size();
+    return true;
+  }
+  const std::span<std::byte> buffer = loop_->CorkBuffer(frame);
+  if (data.size() > buffer.size() - corked_) return false;
+  if (cork_ != buffer.data()) {
+    std::copy_n(cork_, corked_, buffer.begin());
+    cork_ = buffer.data();
+  }
+  std::copy(data.begin(), data.end(), buffer.begin() + corked_);
+  corked_ += data.size();
+  return true;
+}
+
+absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
+  LoopCore::Frame* const frame = FrameInHandler();
+  if (frame != nullptr && MayCork(data) && Cork(*frame, data)) {
+    return unsent_.load(std::memory_order_relaxed) + corked_;
+  }
+  if (absl::Status status = CheckConnected("send"); !status.ok()) return status;
+  return SendCopyTo(data, SocketAddress());
+}
+
+// What is left of `data` of which a send has returned `tried`.
+void Endpoint::QueueUnsent(ConstBuffer data, std::int64_t tried) {
+  platform::IoOutcome outcome;
+  if (tried < 0) {
+    outcome = platform::AfterFailedTry(socket(), data);
+  } else {
+    outcome.bytes = static_cast<std::size_t>(tried);
+  }
+  if (outcome.error != 0) {
+    failure_ = platform::SystemError(outcome.error, "send");
+  } else if (outcome.bytes < data.size()) {
+    writable_ = false;
+    QueueCopy(data.subspan(outcome.bytes), SocketAddress());
+  }
+}
+
+void Endpoint::AppendCopy(ConstBuffer data) {
+  if (data.empty()) return;
+  if (LoopCore::Frame* const frame = FrameInHandler();
+      frame != nullptr && !submits_ && sends_.empty() &&
+      data.size() < kWorthACall && Cork(*frame, data)) {
+    return;
+  }
+  QueueCorked();
+  if (sends_.empty() && writable_ && failure_.ok() &&
+      data.size() >= kWorthACall) {
+    const platform::IoOutcome outcome = platform::Send(socket(), data);
+    if (outcome.ok()) data = data.subspan(outcome.bytes);
+    if (outcome.would_block || (outcome.ok() && !data.empty())) {
+      writable_ = false;
     }
-    if (data.empty()) return;
-    OperationRecord* last = sends_.back();
-    // What the mechanism has may not grow under its hands.
-    if (last != nullptr && last->kind == Kind::kSendCopy &&
-        !last->submitted && last->AppendCopy(data)) {
-      unsent_.fetch_add(data.size(), std::memory_order_relaxed);
+    if (outcome.error != 0) {
+      failure_ = platform::SystemError(outcome.error, "send");
       return;
     }
   }
+  if (data.empty()) return;
+  OperationRecord* last = sends_.back();
+  // What the mechanism has may not grow under its hands.
+  if (last != nullptr && last->kind == Kind::kSendCopy && !last->submitted &&
+      last->AppendCopy(data)) {
+    CountUnsent(data.size());
+    return;
+  }
+  QueueCopy(data, SocketAddress());
+}
+
+void Endpoint::QueueCopy(ConstBuffer data, const SocketAddress& destination) {
   OperationRecord* record = NewOperation(Kind::kSendCopy);
   record->SetCopy(data, loop_->TakeBlock(data.size()));
   record->address = destination;

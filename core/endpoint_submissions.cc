@@ -60,14 +60,19 @@ bool Endpoint::Submit(Submission& submission,
 // What has ended when it was started is reported to the next round.
 void Endpoint::TakeAtOnce(Submission& submission) {
   if (!std::exchange(submission.reported, false)) return;
-  (&submission == &submissions->receive ? reports_.received : reports_.sent) =
-      submission.result;
+  if (&submission == &submissions->receive) {
+    results_.has_received = true;
+    results_.received = submission.result;
+  } else {
+    results_.has_sent = true;
+    results_.sent = submission.result;
+  }
   again_ = true;
 }
 
 void Endpoint::NoteRefusal(const absl::Status& why) {
   if (absl::IsFailedPrecondition(why)) {
-    by_readiness_ = true;
+    submits_ = false;
     again_ = true;
   } else {
     no_room_ = true;
@@ -116,11 +121,11 @@ void Endpoint::SubmitSends(std::span<const std::span<std::byte>> buffers) {
 
 // A reset that a send has met is the receive's as well: the system tells it once.
 void Endpoint::TakeReports() {
-  const auto received = std::exchange(reports_.received, std::nullopt);
-  const auto sent = std::exchange(reports_.sent, std::nullopt);
-  if (sent.has_value()) NoteSendFailure(*sent);
-  if (received.has_value()) FinishReceive(*received);
-  if (sent.has_value()) FinishSend(*sent);
+  const bool received = std::exchange(results_.has_received, false);
+  const bool sent = std::exchange(results_.has_sent, false);
+  if (sent) NoteSendFailure(results_.sent);
+  if (received) FinishReceive(results_.received);
+  if (sent) FinishSend(results_.sent);
 }
 
 void Endpoint::NoteSendFailure(std::int64_t result) {
@@ -170,7 +175,7 @@ int Endpoint::LendChunks(ReceiveHandler& handler) {
   if (receive_by_call_) {
     if (!readable_) return 0;
     receive_by_call_ = false;
-    told = LendReceived(handler);
+    told = LendReceived(*LoopCore::CurrentFrame(), handler);
     if (told > 0 || receiver_.index() == 0) return told;
   }
   SubmitMany(Submission::Kind::kReceiveMany);

@@ -80,7 +80,7 @@ absl::Status EventLoop::Post(absl::AnyInvocable<void() &&> message) {
 absl::StatusOr<Registration> EventLoop::Register(
     Socket& socket, const RegistrationOptions& options,
     ReadinessHandler handler) {
-  return core_->Register(socket.state_, options, std::move(handler));
+  return core_->Register(socket.shared_state(), options, std::move(handler));
 }
 
 std::vector<absl::StatusOr<Registration>> EventLoop::RegisterBatch(

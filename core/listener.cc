@@ -64,7 +64,7 @@ absl::Status Listener::Accept(AcceptHandler handler,
       endpoint_->NewOperation(OperationRecord::Kind::kAccept);
   record->target =
       loop == nullptr ? endpoint_->loop() : SocketAttacher::CoreOf(*loop);
-  record->handler = std::move(handler);
+  record->accept_handler = std::move(handler);
   return endpoint_->Start(record, "accept", options);
 }
 

@@ -125,8 +125,8 @@ void LoopCore::FlushChanges() {
       if (rules_.model == ReadinessModel::kSingleShot) {
         // The new watch looks at the present state.
         record->suspect = Condition::kNone;
+        record->socket->ForgetTransfers();
       }
-      record->socket->touched.store(false, std::memory_order_relaxed);
       // Armed while a leader waits, it can fire before this turn's reports
       // are complete; 0 is no turn.
       record->armed_turn = has_leader_ ? 0 : turn_ + 1;

@@ -17,8 +17,6 @@ constexpr std::int64_t kForever = Backend::kForever;
 // How soon a change that failed for want of memory is tried again.
 constexpr std::int64_t kRetryNs = 10'000'000;
 
-thread_local LoopCore::Frame* current_frame = nullptr;
-
 ReadinessRules RulesFor(const Capabilities& capabilities, int threads) {
   return ReadinessRules{.model = capabilities.readiness_model,
                         .several_threads = threads > 1};
@@ -37,14 +35,6 @@ LoopCore::LoopCore(std::unique_ptr<Backend> backend,
       embedded_(embedded) {}
 
 LoopCore::~LoopCore() = default;
-
-LoopCore::Frame* LoopCore::CurrentFrame() { return current_frame; }
-
-LoopCore::Frame* LoopCore::FrameOfThisThread() const {
-  Frame* frame = current_frame;
-  while (frame != nullptr && frame->loop != this) frame = frame->outer;
-  return frame;
-}
 
 void LoopCore::Take() {
   mu_.Lock();
@@ -260,8 +250,8 @@ class RunScope {
  public:
   explicit RunScope(LoopCore& loop) : loop_(loop) {
     frame_.loop = &loop;
-    frame_.outer = current_frame;
-    current_frame = &frame_;
+    frame_.outer = LoopCore::current_frame_;
+    LoopCore::current_frame_ = &frame_;
     loop_.Take();
     frame_.id = ++loop_.last_frame_;
     loop_.newest_frame_.store(frame_.id, std::memory_order_release);
@@ -281,10 +271,11 @@ class RunScope {
     if (!frame_.messages.empty() && loop_.rules_.several_threads) {
       loop_.TellOthers();
     }
+    GiveBack(frame_.cork, loop_.lent_buffers_);
     GiveBack(frame_.lent, loop_.lent_buffers_);
     GiveBack(frame_.lent_for_datagrams, loop_.lent_datagram_buffers_);
     loop_.Give();
-    current_frame = frame_.outer;
+    LoopCore::current_frame_ = frame_.outer;
     loop_.ApplyLeftCommands();
   }
 
@@ -320,7 +311,7 @@ absl::StatusOr<int> LoopCore::Run(absl::Duration timeout, bool once) {
       if (waited || (!once && HasWork())) {
         // Whoever is idle takes the next piece, or the lead.
         if (idle_threads_ > 0 && HasWork()) work_or_lead_.Signal();
-        if (RunOneWorkItem(delivered)) {
+        if (RunSomeWork(delivered)) {
           if (rules_.several_threads) TellLeader();
           continue;
         }
@@ -450,20 +441,12 @@ void LoopCore::Follow(std::int64_t deadline_ns) {
 
 // Sockets, then messages, then timers: all that one wait brought is run before
 // the next, so none can starve another (survey trap 65).
-bool LoopCore::RunOneWorkItem(int& delivered) {
+bool LoopCore::RunSomeWork(int& delivered) {
   if (rules_.several_threads && RunOwnMessage()) {
     ++delivered;
     return true;
   }
-  if (WatchedSocket* socket = ready_.Pop(); socket != nullptr) {
-    auto& record = static_cast<LoopRecord&>(*socket);
-    if (record.use == LoopRecord::Use::kEndpoint) {
-      delivered += RunEndpoint(static_cast<Endpoint&>(record));
-    } else if (Dispatch(static_cast<RegistrationRecord&>(record))) {
-      ++delivered;
-    }
-    return true;
-  }
+  if (RunReadySockets(delivered)) return true;
   if (next_message_ < messages_.size()) {
     RunMessage(std::move(messages_[next_message_++]));
     ++delivered;

@@ -60,6 +60,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
            int threads, bool embedded);
   ~LoopCore();
 
+  static constexpr std::size_t kLentBytes = 64 * 1024;
+
   // A thread's stay in Run or RunOnce; innermost first.
   struct Frame {
     LoopCore* loop;
@@ -69,12 +71,20 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     Frame* next = nullptr;
     // For this very thread (O14).
     std::vector<Message> messages;
+    // The endpoint whose handlers this thread is calling.
+    const Endpoint* running = nullptr;
+    // What they have given away to be sent together: Endpoint::Cork.
+    std::unique_ptr<std::byte[]> cork;
     // Lent to handlers on this thread (O12).
     std::unique_ptr<std::byte[]> lent;
     std::unique_ptr<std::byte[]> lent_for_datagrams;
   };
-  static Frame* CurrentFrame();
-  Frame* FrameOfThisThread() const;
+  static Frame* CurrentFrame() { return current_frame_; }
+  Frame* FrameOfThisThread() const {
+    Frame* frame = current_frame_;
+    while (frame != nullptr && frame->loop != this) frame = frame->outer;
+    return frame;
+  }
 
   // Access to the loop's state, if this thread can have it at once.
   class Access {
@@ -118,6 +128,16 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   absl::Status PostTo(std::uint64_t frame, Message message);
   absl::Status OnTermination(absl::AnyInvocable<void()> handler);
   bool stopped() const { return stopped_.load(std::memory_order_acquire); }
+  // Other threads have handed over commands that were not carried out yet.
+  bool has_commands() const {
+    return has_commands_.load(std::memory_order_acquire);
+  }
+  // This thread has access, by running the loop alone, and no other thread has
+  // handed over a command that comes first.
+  bool HasFreeAccess() const {
+    return !rules_.several_threads && current_frame_ != nullptr &&
+           current_frame_->loop == this && !has_commands();
+  }
   absl::Status CheckNotStopped(const char* operation) const;
 
   // --- registrations: loop_registrations.cc, loop_changes.cc, loop_reports.cc
@@ -160,9 +180,10 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   // With Scope:
   void Schedule(Endpoint& endpoint, bool later);
   void SetWatch(Endpoint& endpoint, const weir::Watch& watch);
-  // The mechanism forgets the socket, at once. False: for want of memory it may
-  // have requests that name the handle; ask again before closing that.
-  bool Unwatch(Endpoint& endpoint, HandleFate fate);
+  // The mechanism forgets the socket. False: it may have requests that name the
+  // handle; ask again in the next turn, before closing that. So it is for want of
+  // memory, and, with `may_wait`, where they can be ended together with others.
+  bool Unwatch(Endpoint& endpoint, HandleFate fate, bool may_wait);
   // It has ended.
   void Forget(Endpoint& endpoint);
   void InsertOperation(OperationRecord& record, absl::Duration timeout);
@@ -183,12 +204,30 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   // Any thread; null, or false, if the pool is not for it or has none.
   OperationRecord* TakeOperation();
   bool GiveOperation(OperationRecord* record);
+  // For the one thread that runs the loop.
+  OperationRecord* TakeOperationHere() { return operation_pool_.Take(); }
+  bool GiveOperationHere(OperationRecord* record) {
+    return operation_pool_.Give(record);
+  }
   CopyBlock TakeBlock(std::size_t size);
   void GiveBlock(CopyBlock block);
-  // This thread's, inside Run; valid until it leaves.
-  std::span<std::byte> LentBuffer();
+  // The thread's whose frame it is, valid until it leaves.
+  std::span<std::byte> LentBuffer(Frame& frame) {
+    if (frame.lent == nullptr) [[unlikely]] {
+      Borrow(frame.lent, lent_buffers_, kLentBytes);
+    }
+    return std::span(frame.lent.get(), kLentBytes);
+  }
+  std::span<std::byte> CorkBuffer(Frame& frame) {
+    if (frame.cork == nullptr) [[unlikely]] {
+      Borrow(frame.cork, lent_buffers_, kLentBytes);
+    }
+    return std::span(frame.cork.get(), kLentBytes);
+  }
   std::span<std::byte> LentDatagramBuffer();
   ReadinessModel readiness_model() const { return rules_.model; }
+  // With one thread.
+  void CountLentBufferHere() { Count(counters_.buffers_lent); }
   // Without access.
   void CountLentBuffer() {
     if (rules_.several_threads) {
@@ -232,9 +271,11 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void Follow(std::int64_t deadline_ns);
   std::int64_t WaitTime(std::int64_t deadline_ns);
   bool HasWork() const;
-  // Takes and runs one piece of work; false if there is none. `delivered`
-  // counts what reached the application.
-  bool RunOneWorkItem(int& delivered);
+  // Takes and runs a piece of work, of ready sockets all there are if nobody
+  // else takes from them; false if there is none. `delivered` counts what
+  // reached the application.
+  bool RunSomeWork(int& delivered);
+  bool RunReadySockets(int& delivered);
   void RunMessage(Message message);
   // Those that were carried out go to `spent`: what they hold is the
   // application's, to be destroyed without the lock.
@@ -287,21 +328,27 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   absl::Status PresumedFailure(SocketState& socket, SocketRole role,
                                absl::Status failure) const;
   bool Dispatch(RegistrationRecord& record);
+  bool DispatchHere(RegistrationRecord& record);
   void DeliverRemoved(RegistrationRecord& record);
   void CallHandler(RegistrationRecord& record, Events events,
                    const absl::Status& status);
+  void CallHandlerHere(RegistrationRecord& record, Events events,
+                       const absl::Status& status);
+  void ReplaceHandler(RegistrationRecord& record);
 
   // --- endpoints
   int RunEndpoint(Endpoint& endpoint);
+  int RunEndpointHere(Frame& frame, Endpoint& endpoint, int& completions);
   void EndSubmissions();
   void EndUnreported(int error);
   void ShutDownEndpoint(std::shared_ptr<Endpoint> endpoint);
   void ExpireOperation(OperationRecord& record);
   template <typename Use>
   bool WithPools(Use use);
-  std::span<std::byte> Lend(std::unique_ptr<std::byte[]>& buffer,
-                            std::vector<std::unique_ptr<std::byte[]>>& pool,
-                            std::size_t size);
+  // Takes a buffer of `size` from `pool`, or makes it.
+  void Borrow(std::unique_ptr<std::byte[]>& buffer,
+              std::vector<std::unique_ptr<std::byte[]>>& pool,
+              std::size_t size);
   bool RunOwnMessage();
 
   // --- timers
@@ -313,6 +360,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void ApplyCancelTimer(TimerRecord& timer);
   bool FireTimer(TimerNode& node);
 
+  static inline constinit thread_local Frame* current_frame_ = nullptr;
+
   std::unique_ptr<Backend> backend_;
   const std::string backend_name_;
   const std::string backend_reason_;
@@ -320,6 +369,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   const ReadinessRules rules_;
   const int threads_;
   const bool embedded_;
+  // What an event has that is no error.
+  const absl::Status ok_;
 
   // The inbox: from any thread.
   Mutex inbox_mu_;

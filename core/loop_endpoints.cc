@@ -16,22 +16,16 @@ namespace {
 // busy do not keep the turn from ending.
 constexpr int kMostRuns = 4;
 
-constexpr std::size_t kLentBytes = 64 * 1024;
 constexpr std::size_t kLentDatagramBytes = 16 * 64 * 1024;
 constexpr std::size_t kMostBlocks = 1024;
 
-std::optional<std::int64_t> TakeResult(Submission& submission) {
-  if (!std::exchange(submission.reported, false)) return std::nullopt;
-  return submission.result;
-}
-
-Endpoint::Reports TakeSubmissionReports(Endpoint& endpoint) {
-  Endpoint::Reports reports;
-  if (endpoint.submissions != nullptr) {
-    reports.received = TakeResult(endpoint.submissions->receive);
-    reports.sent = TakeResult(endpoint.submissions->send);
-  }
-  return reports;
+Endpoint::Results TakeResults(Endpoint::Submissions& submissions) {
+  Submission& receive = submissions.receive;
+  Submission& send = submissions.send;
+  return {.has_received = std::exchange(receive.reported, false),
+          .has_sent = std::exchange(send.reported, false),
+          .received = receive.result,
+          .sent = send.result};
 }
 
 bool InFlight(const Endpoint& endpoint) {
@@ -63,7 +57,12 @@ absl::Status LoopCore::Adopt(const std::shared_ptr<Endpoint>& endpoint) {
 }
 
 void LoopCore::Schedule(Endpoint& endpoint, bool later) {
-  (later ? later_ : ready_).Push(endpoint);
+  if (ReadyList::linked(endpoint)) return;
+  if (endpoint.last_turn != turn_) {
+    endpoint.last_turn = turn_;
+    endpoint.runs = 0;
+  }
+  (later || ++endpoint.runs > kMostRuns ? later_ : ready_).Push(endpoint);
 }
 
 void LoopCore::SetWatch(Endpoint& endpoint, const weir::Watch& watch) {
@@ -71,18 +70,22 @@ void LoopCore::SetWatch(Endpoint& endpoint, const weir::Watch& watch) {
   if (watch != endpoint.armed) MarkDirty(endpoint);
 }
 
-bool LoopCore::Unwatch(Endpoint& endpoint, HandleFate fate) {
+bool LoopCore::Unwatch(Endpoint& endpoint, HandleFate fate, bool may_wait) {
   endpoint.wanted = weir::Watch{};
   if (ended_) return true;
-  if (!std::exchange(endpoint.unwatched, true)) {
+  const bool first = !std::exchange(endpoint.unwatched, true);
+  if (first) {
     endpoint.submits_first = endpoint.armed.present || !endpoint.unpinned();
     Disarm(endpoint);
     endpoint.submits_first |= backend_->Forget(endpoint, fate);
     if (fate == HandleFate::kCloses) ForgetClosed(endpoint);
   }
+  if (!endpoint.submits_first) return true;
+  if (first && may_wait && capabilities_.submissions) return false;
+  if (!first && endpoint.unpinned()) return true;
   // A request in the kernel keeps the file open: it goes first. One that is only
   // noted would be carried out on whatever has the handle's number then.
-  return !endpoint.submits_first || !IsTransient(backend_->Submit());
+  return !IsTransient(backend_->Submit());
 }
 
 void LoopCore::Forget(Endpoint& endpoint) {
@@ -94,33 +97,32 @@ void LoopCore::Forget(Endpoint& endpoint) {
 }
 
 int LoopCore::RunEndpoint(Endpoint& endpoint) {
-  if (endpoint.last_turn != turn_) {
-    endpoint.last_turn = turn_;
-    endpoint.runs = 0;
-  }
-  if (++endpoint.runs > kMostRuns) {
-    Schedule(endpoint, /*later=*/true);
-    return 0;
-  }
-  Endpoint::Reports reported = TakeSubmissionReports(endpoint);
-  reported.conditions = ReadyList::TakeConditions(endpoint);
+  const Condition conditions = ReadyList::TakeConditions(endpoint);
   // Reported when it was on the list of later ones, which nobody digests.
-  if (ReadyList::TakeEnded(endpoint) &&
-      rules_.model == ReadinessModel::kSingleShot) {
+  if (rules_.model == ReadinessModel::kSingleShot &&
+      ReadyList::TakeEnded(endpoint)) {
     endpoint.armed = endpoint.wanted = weir::Watch{};
   }
   ReadyList::TakeDoubtful(endpoint);
-  absl::Status refusal = std::move(endpoint.refusal);
-  endpoint.refusal = absl::OkStatus();
-  if (const int code = ReadyList::TakeRefusal(endpoint)) {
-    refusal = platform::SystemError(code, "watch");
+  if (const int code = ReadyList::TakeRefusal(endpoint)) [[unlikely]] {
+    endpoint.refusal = platform::SystemError(code, "watch");
   }
   // Another thread may free what has ended.
   std::shared_ptr<Endpoint> keep;
   if (rules_.several_threads) keep = endpoint.shared_from_this();
+  if (!endpoint.refusal.ok()) [[unlikely]] {
+    absl::Status refusal = std::move(endpoint.refusal);
+    endpoint.refusal = absl::OkStatus();
+    Release();
+    endpoint.Refuse(std::move(refusal));
+    Acquire();
+  }
+  Endpoint::Results results;
+  if (endpoint.submissions != nullptr) {
+    results = TakeResults(*endpoint.submissions);
+  }
   Release();
-  if (!refusal.ok()) endpoint.Refuse(std::move(refusal));
-  const int told = endpoint.Run(reported);
+  const int told = endpoint.Run(conditions, results);
   keep = nullptr;
   Acquire();
   CountCompletions(told);
@@ -128,9 +130,13 @@ int LoopCore::RunEndpoint(Endpoint& endpoint) {
 }
 
 void LoopCore::ShutDownEndpoint(std::shared_ptr<Endpoint> endpoint) {
-  const Endpoint::Reports reported = TakeSubmissionReports(*endpoint);
+  const Condition conditions = ReadyList::TakeConditions(*endpoint);
+  Endpoint::Results results;
+  if (endpoint->submissions != nullptr) {
+    results = TakeResults(*endpoint->submissions);
+  }
   Release();
-  const int told = endpoint->ShutDown(reported);
+  const int told = endpoint->ShutDown(conditions, results);
   Acquire();
   CountCompletions(told);
 }
@@ -284,28 +290,25 @@ void LoopCore::GiveBlock(CopyBlock block) {
   });
 }
 
-std::span<std::byte> LoopCore::Lend(
-    std::unique_ptr<std::byte[]>& buffer,
-    std::vector<std::unique_ptr<std::byte[]>>& pool, std::size_t size) {
-  if (buffer == nullptr) {
-    const Scope scope(*this);
-    if (pool.empty()) {
-      buffer = std::make_unique_for_overwrite<std::byte[]>(size);
-    } else {
-      buffer = std::move(pool.back());
-      pool.pop_back();
-    }
+void LoopCore::Borrow(std::unique_ptr<std::byte[]>& buffer,
+                      std::vector<std::unique_ptr<std::byte[]>>& pool,
+                      std::size_t size) {
+  const Scope scope(*this);
+  if (pool.empty()) {
+    buffer = std::make_unique_for_overwrite<std::byte[]>(size);
+  } else {
+    buffer = std::move(pool.back());
+    pool.pop_back();
   }
-  return std::span(buffer.get(), size);
-}
-
-std::span<std::byte> LoopCore::LentBuffer() {
-  return Lend(FrameOfThisThread()->lent, lent_buffers_, kLentBytes);
 }
 
 std::span<std::byte> LoopCore::LentDatagramBuffer() {
-  return Lend(FrameOfThisThread()->lent_for_datagrams, lent_datagram_buffers_,
-              kLentDatagramBytes);
+  std::unique_ptr<std::byte[]>& buffer =
+      FrameOfThisThread()->lent_for_datagrams;
+  if (buffer == nullptr) {
+    Borrow(buffer, lent_datagram_buffers_, kLentDatagramBytes);
+  }
+  return std::span(buffer.get(), kLentDatagramBytes);
 }
 
 }  // namespace weir::internal

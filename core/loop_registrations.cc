@@ -56,7 +56,8 @@ std::vector<absl::StatusOr<Registration>> LoopCore::RegisterBatch(
   Access access(*this);
   for (RegistrationRequest& request : requests) {
     results.push_back(RegisterWithAccess(
-        access, request.socket == nullptr ? nullptr : request.socket->state_,
+        access,
+        request.socket == nullptr ? nullptr : request.socket->shared_state(),
         request.options, request.handler));
   }
   return results;
@@ -112,8 +113,7 @@ absl::StatusOr<Registration> LoopCore::RegisterWithAccess(
     socket->registration = record;
     socket->record.store(record.get(), std::memory_order_relaxed);
     socket->loop.store(this, std::memory_order_relaxed);
-    socket->drain_watch.store(DrainWatch(record->state),
-                              std::memory_order_relaxed);
+    socket->WatchDrains(DrainWatch(record->state));
   }
   absl::Status status;
   if (access) {
@@ -125,7 +125,7 @@ absl::StatusOr<Registration> LoopCore::RegisterWithAccess(
   if (!status.ok()) {
     record->live.store(false, std::memory_order_release);
     record->phase = RegistrationRecord::Phase::kEnded;
-    socket->drain_watch.store(0, std::memory_order_relaxed);
+    socket->WatchDrains(0);
     handler = std::move(record->handler);
     socket->Forget(*record);
     return status;
@@ -227,8 +227,7 @@ void LoopCore::ApplyChange(RegistrationRecord& record,
   }
   state.fired = false;
   if (enable) state.enabled = true;
-  record.socket->drain_watch.store(DrainWatch(state),
-                                   std::memory_order_relaxed);
+  record.socket->WatchDrains(DrainWatch(state));
   LookAgain(record);
 }
 
@@ -282,7 +281,7 @@ void LoopCore::BeginRemoval(RegistrationRecord& record, HandleFate fate) {
   Disarm(record);
   if (backend_->Forget(record, fate)) unsubmitted_ = true;
   if (record.socket->record.load(std::memory_order_relaxed) == &record) {
-    record.socket->drain_watch.store(0, std::memory_order_relaxed);
+    record.socket->WatchDrains(0);
   }
   ReadyList::TakeConditions(record);
   ready_.Push(record);

@@ -24,7 +24,7 @@ Condition VisibleConditions(Interest interest) {
 }
 
 bool MayHaveBeenDrained(const SocketState& socket) {
-  return socket.touched.load(std::memory_order_relaxed) ||
+  return socket.has_transferred() ||
          socket.reachable_otherwise.load(std::memory_order_relaxed);
 }
 
@@ -125,8 +125,11 @@ void LoopCore::AddCheck(RegistrationRecord& record, Condition conditions) {
   poll_records_.push_back(&record);
 }
 
-// The doubtful conditions of one registration that do hold.
+// `conditions` without the doubtful ones that do not hold.
 Condition LoopCore::Confirm(RegistrationRecord& record, Condition conditions) {
+  if (record.suspect == Condition::kNone) [[likely]] {
+    return conditions;
+  }
   const Condition doubtful = conditions & record.suspect;
   record.suspect = Condition::kNone;
   if (doubtful == Condition::kNone) return conditions;
@@ -184,7 +187,108 @@ absl::Status LoopCore::PresumedFailure(SocketState& socket, SocketRole role,
   }
 }
 
-// Tells the handler, if there is anything to tell. True if it was called.
+// With one thread.
+inline void LoopCore::CallHandlerHere(RegistrationRecord& record, Events events,
+                                      const absl::Status& status) {
+  Count(counters_.events);
+  record.running = true;
+  record.handler(Event(record, events, status));
+  // Still running: the old one is not called while it is destroyed.
+  while (record.next_handler) [[unlikely]] ReplaceHandler(record);
+  record.running = false;
+}
+
+void LoopCore::CallHandler(RegistrationRecord& record, Events events,
+                           const absl::Status& status) {
+  if (!rules_.several_threads) return CallHandlerHere(record, events, status);
+  Count(counters_.events);
+  record.running = true;
+  record.state.busy = true;
+  Release();
+  record.handler(Event(record, events, status));
+  Acquire();
+  // Still running: while the old one is destroyed, without the lock, nobody may
+  // begin with the new one.
+  while (record.next_handler) ReplaceHandler(record);
+  record.running = false;
+  // What came while it ran, on another thread.
+  if (ReadyList::Conditions(record) != Condition::kNone ||
+      record.phase == RegistrationRecord::Phase::kRemoving) {
+    ready_.Push(record);
+  }
+  record.state.busy = ReadyList::linked(record);
+  // Last: a flush by another thread that still saw it busy was to no avail.
+  MarkDirty(record);
+}
+
+// Tells the handler, if there is anything to tell, with one thread. True if it was
+// called.
+inline bool LoopCore::DispatchHere(RegistrationRecord& record) {
+  const Condition reported = ReadyList::Conditions(record);
+  // A report of data, or of room for it, and nothing else that matters.
+  if (record.IsOrdinary() &&
+      IsSettled(record.socket->role.load(std::memory_order_relaxed)) &&
+      !Has(reported, ~kDirections)) [[likely]] {
+    const Events events =
+        TakeNews(record.state, reported & DirectionsOf(record.state.interest));
+    if (events != Events::kNone) [[likely]] {
+      ReadyList::TakeConditions(record);
+      CallHandlerHere(record, events, ok_);
+      return true;
+    }
+  }
+  return Dispatch(record);
+}
+
+// With one thread. Returns how many handlers it called, those of the short ways
+// also in `completions`.
+inline int LoopCore::RunEndpointHere(Frame& frame, Endpoint& endpoint,
+                                     int& completions) {
+  const Condition conditions = ReadyList::Conditions(endpoint);
+  if (Has(conditions, Condition::kReadable) && !Has(conditions, ~kDirections))
+      [[likely]] {
+    int told = -1;
+    if (endpoint.calm()) {
+      ReadyList::TakeConditions(endpoint);
+      told = endpoint.RunCalm(frame);
+    } else if (endpoint.expects()) {
+      ReadyList::TakeConditions(endpoint);
+      told = endpoint.RunExpected(frame);
+    }
+    if (told >= 0) {
+      completions += told;
+      return told;
+    }
+  }
+  return RunEndpoint(endpoint);
+}
+
+bool LoopCore::RunReadySockets(int& delivered) {
+  WatchedSocket* socket = ready_.Pop();
+  if (socket == nullptr) return false;
+  if (rules_.several_threads) {
+    auto& record = static_cast<LoopRecord&>(*socket);
+    delivered += record.use == LoopRecord::Use::kEndpoint
+                     ? RunEndpoint(static_cast<Endpoint&>(record))
+                     : int{Dispatch(static_cast<RegistrationRecord&>(record))};
+    return true;
+  }
+  Frame& frame = *current_frame_;
+  int completions = 0;
+  do {
+    auto& record = static_cast<LoopRecord&>(*socket);
+    if (record.use == LoopRecord::Use::kEndpoint) {
+      delivered += RunEndpointHere(frame, static_cast<Endpoint&>(record),
+                                   completions);
+    } else if (DispatchHere(static_cast<RegistrationRecord&>(record))) {
+      ++delivered;
+    }
+  } while (!stopped() && (socket = ready_.Pop()) != nullptr);
+  CountCompletions(completions);
+  return true;
+}
+
+// The same, whatever there is about it.
 bool LoopCore::Dispatch(RegistrationRecord& record) {
   // It will be looked at again when its handler has returned (R17).
   if (record.running) return false;
@@ -232,37 +336,12 @@ bool LoopCore::Dispatch(RegistrationRecord& record) {
   return true;
 }
 
-void LoopCore::CallHandler(RegistrationRecord& record, Events events,
-                           const absl::Status& status) {
-  Count(counters_.events);
-  record.running = true;
-  record.state.busy = true;
-  if (rules_.several_threads) {
-    mu_.Unlock();
-    record.handler(Event(record, events, status));
-    mu_.Lock();
-  } else {
-    record.handler(Event(record, events, status));
-  }
-  // Still running: while the old one is destroyed, without the lock, nobody may
-  // begin with the new one.
-  while (record.next_handler) [[unlikely]] {
-    ReadinessHandler old = std::exchange(
-        record.handler, std::exchange(record.next_handler, nullptr));
-    Release();
-    old = nullptr;
-    Acquire();
-  }
-  record.running = false;
-  // What came while it ran, on another thread.
-  if (rules_.several_threads &&
-      (ReadyList::Conditions(record) != Condition::kNone ||
-       record.phase == RegistrationRecord::Phase::kRemoving)) {
-    ready_.Push(record);
-  }
-  record.state.busy = ReadyList::linked(record);
-  // Last: a flush by another thread that still saw it busy was to no avail.
-  if (rules_.several_threads) MarkDirty(record);
+void LoopCore::ReplaceHandler(RegistrationRecord& record) {
+  ReadinessHandler old = std::exchange(
+      record.handler, std::exchange(record.next_handler, nullptr));
+  Release();
+  old = nullptr;
+  Acquire();
 }
 
 void LoopCore::DeliverRemoved(RegistrationRecord& record) {

@@ -7,36 +7,44 @@
 
 namespace weir::internal {
 
+// Without a handle nobody else can look.
+inline void OperationRecord::MarkDone() {
+  if (references.load(std::memory_order_acquire) == 1) return;
+  absl::MutexLock lock(&mu);
+  done.store(true, std::memory_order_release);
+}
+
 void OperationRecord::Indicate() {
-  // A connection that nothing can be made of, as the loop was stopped, is the
-  // result for whoever asks.
-  auto* const accept = std::get_if<AcceptHandler>(&handler);
+  if (accept_handler) [[unlikely]] {
+    return IndicateAccept();
+  }
+  MarkDone();
+  if (handler) {
+    handler(result);
+    handler = nullptr;
+  } else if (datagram_handler) {
+    datagram_handler(DatagramCompletion{.status = result.status,
+                                        .bytes = result.bytes,
+                                        .truncated = truncated,
+                                        .source = address});
+    datagram_handler = nullptr;
+  }
+}
+
+// A connection that nothing can be made of, as the loop was stopped, is the
+// result for whoever asks.
+void OperationRecord::IndicateAccept() {
   absl::StatusOr<AcceptedStream> stream;
-  if (accept != nullptr) {
-    if (result.ok()) {
-      stream = Endpoint::MakeAccepted(std::exchange(accepted, kInvalidSocket),
-                                      address.family(), address, target);
-      result.status = stream.status();
-    } else {
-      stream = result.status;
-    }
+  if (!result.ok()) {
+    stream = result.status;
+  } else {
+    stream = Endpoint::MakeAccepted(std::exchange(accepted, kInvalidSocket),
+                                    address.family(), address, target);
+    result.status = stream.status();
   }
-  // Without a handle nobody else can look.
-  if (references.load(std::memory_order_acquire) > 1) {
-    absl::MutexLock lock(&mu);
-    done.store(true, std::memory_order_release);
-  }
-  if (auto* transfer = std::get_if<CompletionHandler>(&handler)) {
-    if (*transfer) (*transfer)(result);
-  } else if (accept != nullptr) {
-    (*accept)(std::move(stream));
-  } else if (auto* datagram = std::get_if<DatagramHandler>(&handler)) {
-    (*datagram)(DatagramCompletion{.status = result.status,
-                                   .bytes = result.bytes,
-                                   .truncated = truncated,
-                                   .source = address});
-  }
-  handler = std::monostate();
+  MarkDone();
+  accept_handler(std::move(stream));
+  accept_handler = nullptr;
 }
 
 void OperationRecord::Clear() {
@@ -55,19 +63,16 @@ void OperationRecord::Clear() {
   buffers.erase(buffers.begin(), buffers.end());
   if (!address.is_unspecified()) address = SocketAddress();
   copy.reset();
-  handler = std::monostate();
+  if (handler) handler = nullptr;
+  if (accept_handler) accept_handler = nullptr;
+  if (datagram_handler) datagram_handler = nullptr;
   target.reset();
   keep.reset();
   done.store(false, std::memory_order_relaxed);
 }
 
-// Nothing is written through them: the kinds that receive have other buffers.
 void OperationRecord::SetBuffers(std::span<const ConstBuffer> data) {
-  for (const ConstBuffer& buffer : data) {
-    buffers.push_back(std::span(const_cast<std::byte*>(buffer.data()),
-                                buffer.size()));
-    size += buffer.size();
-  }
+  for (const ConstBuffer& buffer : data) SetBuffer(buffer);
 }
 
 void OperationRecord::SetCopy(ConstBuffer data, CopyBlock block) {

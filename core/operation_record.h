@@ -9,7 +9,6 @@
 #include <memory>
 #include <span>
 #include <utility>
-#include <variant>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/synchronization/mutex.h"
@@ -90,9 +89,11 @@ class OperationRecord final : public TimerNode {
   }
 
   void Ref() { references.fetch_add(1, std::memory_order_relaxed); }
-  // True if that was the last: the caller frees or recycles it.
+  // True if that was the last: the caller frees or recycles it. Whoever has the
+  // only one is the only one who could make another.
   bool Unref() {
-    return references.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    return references.load(std::memory_order_acquire) == 1 ||
+           references.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
 
   // Calls the handler; the result can be asked for from now on.
@@ -101,11 +102,40 @@ class OperationRecord final : public TimerNode {
   void Clear();
 
   // What is to be sent.
+  void SetBuffer(ConstBuffer data) {
+    // Nothing is written through it: the kinds that receive have other buffers.
+    buffers.push_back(
+        std::span(const_cast<std::byte*>(data.data()), data.size()));
+    size += data.size();
+  }
   void SetBuffers(std::span<const ConstBuffer> data);
   // Of kSendCopy: takes `data` into `block`, which has room for it.
   void SetCopy(ConstBuffer data, CopyBlock block);
   // False if there is no room.
   bool AppendCopy(ConstBuffer data);
+
+  void MarkDone();
+  void IndicateAccept();
+
+  // A receive or a send of a stream with one buffer, and nothing besides: no
+  // handle, no deadline.
+  bool IsPlain() const {
+    return (kind == Kind::kReceive || kind == Kind::kSend) &&
+           buffers.size() == 1 && next_buffer == 0 && keep == nullptr &&
+           !buffers[0].empty();
+  }
+  // Indicate and Clear for one that is plain.
+  void IndicatePlain() {
+    if (handler) {
+      handler(result);
+      handler = nullptr;
+    }
+    result.bytes = 0;
+    size = 0;
+    zero_copy = false;
+    // Keeps the memory of a long list for the next one.
+    buffers.pop_back();
+  }
 
   OperationRecord* next = nullptr;
   Kind kind = Kind::kReceive;
@@ -133,9 +163,10 @@ class OperationRecord final : public TimerNode {
   NativeSocket accepted = kInvalidSocket;
   // Of kSendCopy: what buffers[0] points into.
   CopyBlock copy;
-  std::variant<std::monostate, CompletionHandler, AcceptHandler,
-               DatagramHandler>
-      handler;
+  // At most one of them; which, the kind says.
+  CompletionHandler handler;
+  AcceptHandler accept_handler;
+  DatagramHandler datagram_handler;
   // Where an accepted stream goes.
   std::shared_ptr<LoopCore> target;
   // Set if something besides the endpoint names the record: a handle, a timer.
@@ -150,6 +181,7 @@ class OperationQueue {
  public:
   bool empty() const { return head_ == nullptr; }
   OperationRecord* front() const { return head_; }
+  bool HasOne() const { return head_ != nullptr && head_ == tail_; }
   OperationRecord* back() const { return tail_; }
 
   void Push(OperationRecord* record) {

@@ -92,11 +92,8 @@ void ForgetDelivered(ReadinessState& state) {
   state.end_read = false;
 }
 
-Events Digest(ReadinessState& state, SocketRole& role, Condition report,
-              bool failed) {
-  if (!state.enabled || state.fired || role == SocketRole::kUnconnected) {
-    return Events::kNone;
-  }
+Events DigestTurningPoint(ReadinessState& state, SocketRole& role,
+                          Condition report, bool failed) {
   const bool has_error = Has(report, Condition::kError) && failed;
   if (role == SocketRole::kConnecting) {
     if (has_error) {
@@ -133,17 +130,8 @@ Events Digest(ReadinessState& state, SocketRole& role, Condition report,
       events |= Events::kHangup;
     }
   }
-  if (!IsLevel(state)) {
-    state.withheld |= directions & state.raised;
-    directions &= ~state.raised;
-    state.raised |= directions;
-  }
-  events |= static_cast<Events>(directions);
   if (has_error) events |= Events::kError;
-  if (events != Events::kNone && state.persistence == Persistence::kOneShot) {
-    state.fired = true;
-  }
-  return events;
+  return Tell(state, events | TakeNews(state, directions));
 }
 
 void ReadEnd(ReadinessState& state) {

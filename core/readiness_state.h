@@ -14,7 +14,6 @@ namespace weir::internal {
 
 // How a socket stands towards a peer, as far as readiness depends on it.
 enum class SocketRole : std::uint8_t {
-  kDatagram,
   // A stream that is neither connected nor listening: it has no condition
   // worth telling (epoll says writable and closed, in every wait), so it is
   // not watched (survey trap 27).
@@ -22,7 +21,13 @@ enum class SocketRole : std::uint8_t {
   kConnecting,
   kConnected,
   kListening,
+  kDatagram,
 };
+
+// Whether it stays what it is until the application, or the peer, ends it.
+constexpr bool IsSettled(SocketRole role) {
+  return role > SocketRole::kConnecting;
+}
 
 // Interest and condition use the same bits for the two directions.
 constexpr Condition DirectionsOf(Interest interest) {
@@ -70,11 +75,44 @@ Watch WantedWatch(const ReadinessState& state, SocketRole role,
 // modifying.
 void ForgetDelivered(ReadinessState& state);
 
+// Of `directions`, which hold, those that are to be told: all of them for a
+// level, those that are news for an edge.
+inline Events TakeNews(ReadinessState& state, Condition directions) {
+  if (state.trigger == Trigger::kEdge) {
+    state.withheld |= directions & state.raised;
+    directions &= ~state.raised;
+    state.raised |= directions;
+  }
+  return static_cast<Events>(directions);
+}
+
+// `events` are told.
+inline Events Tell(ReadinessState& state, Events events) {
+  if (state.persistence == Persistence::kOneShot && events != Events::kNone) {
+    state.fired = true;
+  }
+  return events;
+}
+
+// Of a report that tells of more than directions, or of a connect in progress.
+Events DigestTurningPoint(ReadinessState& state, SocketRole& role,
+                          Condition report, bool failed);
+
 // Digests a report: updates `state` and `role` and returns what the handler is
 // to be told, kNone if nothing. `failed` says whether the socket had a pending
 // error; asked for only if the report has kError.
-Events Digest(ReadinessState& state, SocketRole& role, Condition report,
-              bool failed);
+inline Events Digest(ReadinessState& state, SocketRole& role, Condition report,
+                     bool failed) {
+  if (!state.enabled || state.fired || role == SocketRole::kUnconnected) {
+    return Events::kNone;
+  }
+  constexpr Condition kDirections = Condition::kReadable | Condition::kWritable;
+  if (Has(report, ~kDirections) || role == SocketRole::kConnecting)
+      [[unlikely]] {
+    return DigestTurningPoint(state, role, report, failed);
+  }
+  return Tell(state, TakeNews(state, report & DirectionsOf(state.interest)));
+}
 
 // A receive has returned the end of the stream.
 void ReadEnd(ReadinessState& state);

@@ -43,6 +43,16 @@ class RegistrationRecord final
     state.persistence = options.persistence;
   }
 
+  // Nothing about it asks for more than to be told what is reported: it is
+  // live, enabled, not a one-shot that has fired, nowhere one-shot, not in its
+  // handler, and in no doubt. Each of these is 0 then.
+  bool IsOrdinary() const {
+    return (static_cast<unsigned>(phase) | unsigned{running} |
+            static_cast<unsigned>(suspect) | unsigned{!state.enabled} |
+            unsigned{state.fired} | static_cast<unsigned>(armed.persistence) |
+            static_cast<unsigned>(state.persistence)) == 0;
+  }
+
   const std::shared_ptr<SocketState> socket;
   const std::shared_ptr<LoopCore> loop;
   // False from the moment a removal was asked for, by whatever thread.

@@ -22,10 +22,6 @@ absl::Status NotOpen(const char* operation) {
       absl::StrCat(operation, ": the socket is not open"));
 }
 
-bool IsOpen(const std::shared_ptr<SocketState>& state) {
-  return state != nullptr && !state->closed.load(std::memory_order_relaxed);
-}
-
 std::shared_ptr<SocketState> MakeState(NativeSocket native,
                                        AddressFamily family, SocketType type,
                                        SocketRole role, bool foreign = false) {
@@ -87,6 +83,10 @@ bool IsOldFailure(SocketState& state, ErrorCause cause) {
          state.failure_told.exchange(true, std::memory_order_relaxed);
 }
 
+platform::IoOutcome Succeeded(std::int64_t bytes) {
+  return {.bytes = static_cast<std::size_t>(bytes)};
+}
+
 // What a transfer on `state` means; `wanted` is how much was offered. A short
 // transfer on a stream has drained the direction (R05); one of a datagram
 // socket has not.
@@ -95,7 +95,7 @@ absl::StatusOr<Transfer> Finish(SocketState& state,
                                 std::size_t wanted, Condition direction,
                                 const char* operation) {
   if (outcome.ok()) [[likely]] {
-    state.touched.store(true, std::memory_order_relaxed);
+    state.NoteTransfer();
     Transfer transfer{.bytes = outcome.bytes};
     if (state.type == SocketType::kStream && outcome.bytes < wanted) {
       if (outcome.bytes > 0) {
@@ -131,10 +131,20 @@ std::size_t TotalSize(auto buffers) {
 
 }  // namespace
 
+Socket::Socket(std::shared_ptr<SocketState> state) : front_(std::move(state)) {}
+
+SocketState* Socket::state() const {
+  return static_cast<SocketState*>(front_.get());
+}
+
+std::shared_ptr<SocketState> Socket::shared_state() const {
+  return std::static_pointer_cast<SocketState>(front_);
+}
+
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this != &other) {
     Close();
-    state_ = std::move(other.state_);
+    front_ = std::move(other.front_);
   }
   return *this;
 }
@@ -225,8 +235,8 @@ absl::StatusOr<Socket> Socket::Adopt(NativeSocket native) {
 }
 
 absl::StatusOr<NativeSocket> Socket::Release() {
-  if (!IsOpen(state_)) return NotOpen("release");
-  const auto record = state_->Registration();
+  if (!is_open()) return NotOpen("release");
+  const auto record = state()->Registration();
   if (record != nullptr) {
     if (record->live.load(std::memory_order_acquire)) {
       return absl::FailedPreconditionError(
@@ -234,14 +244,14 @@ absl::StatusOr<NativeSocket> Socket::Release() {
     }
     record->loop->LetGo(record);
   }
-  state_->LetGoOfHandle();
-  state_->closed.store(true);
-  return std::exchange(state_, nullptr)->native;
+  state()->LetGoOfHandle();
+  state()->closed.store(true);
+  return std::exchange(front_, nullptr)->native;
 }
 
 void Socket::Close() {
-  const std::shared_ptr<SocketState> state = std::move(state_);
-  state_ = nullptr;
+  const std::shared_ptr<SocketState> state = shared_state();
+  front_ = nullptr;
   if (state == nullptr || state->closed.exchange(true)) return;
   const auto record = state->Registration();
   if (record == nullptr) {
@@ -251,110 +261,114 @@ void Socket::Close() {
   }
 }
 
-bool Socket::is_open() const { return IsOpen(state_); }
-
 NativeSocket Socket::native() const {
-  if (!IsOpen(state_)) return kInvalidSocket;
-  state_->reachable_otherwise.store(true, std::memory_order_relaxed);
-  return state_->native;
+  if (!is_open()) return kInvalidSocket;
+  state()->reachable_otherwise.store(true, std::memory_order_relaxed);
+  return front_->native;
 }
 
 AddressFamily Socket::family() const {
-  return state_ == nullptr ? AddressFamily::kUnspecified : state_->family;
+  return front_ == nullptr ? AddressFamily::kUnspecified : state()->family;
 }
 
 SocketType Socket::type() const {
-  return state_ == nullptr ? SocketType::kStream : state_->type;
+  return front_ == nullptr ? SocketType::kStream : state()->type;
 }
 
 absl::Status Socket::Bind(const SocketAddress& address) {
-  if (!IsOpen(state_)) return NotOpen("bind");
-  return platform::Bind(state_->native, address);
+  if (!is_open()) return NotOpen("bind");
+  return platform::Bind(front_->native, address);
 }
 
 absl::Status Socket::StartListening(int backlog) {
-  if (!IsOpen(state_)) return NotOpen("listen");
-  absl::Status status = platform::Listen(state_->native, backlog);
-  if (status.ok()) state_->ChangeRole(SocketRole::kListening);
+  if (!is_open()) return NotOpen("listen");
+  absl::Status status = platform::Listen(front_->native, backlog);
+  if (status.ok()) state()->ChangeRole(SocketRole::kListening);
   return status;
 }
 
 absl::StatusOr<ConnectProgress> Socket::StartConnecting(
     const SocketAddress& address) {
-  if (!IsOpen(state_)) return NotOpen("connect");
-  const auto result = platform::Connect(state_->native, address);
+  if (!is_open()) return NotOpen("connect");
+  const auto result = platform::Connect(front_->native, address);
   if (!result.ok()) return result.status();
   const bool connected = *result == platform::ConnectResult::kConnected;
-  if (state_->type == SocketType::kStream) {
-    state_->failure_told.store(false, std::memory_order_relaxed);
-    if (!connected) state_->SetConnectTarget(address.ToString());
-    state_->ChangeRole(connected ? SocketRole::kConnected
-                                 : SocketRole::kConnecting);
+  if (state()->type == SocketType::kStream) {
+    state()->failure_told.store(false, std::memory_order_relaxed);
+    if (!connected) state()->SetConnectTarget(address.ToString());
+    state()->ChangeRole(connected ? SocketRole::kConnected
+                                  : SocketRole::kConnecting);
   }
   return connected ? ConnectProgress::kConnected
                    : ConnectProgress::kInProgress;
 }
 
 absl::StatusOr<std::optional<Accepted>> Socket::Accept() {
-  if (!IsOpen(state_)) return NotOpen("accept");
-  platform::AcceptOutcome outcome = platform::Accept(state_->native);
+  if (!is_open()) return NotOpen("accept");
+  platform::AcceptOutcome outcome = platform::Accept(front_->native);
   if (outcome.ok()) {
-    state_->touched.store(true, std::memory_order_relaxed);
+    state()->NoteTransfer();
     return Accepted{
-        Socket(MakeState(outcome.socket, state_->family, SocketType::kStream,
+        Socket(MakeState(outcome.socket, state()->family, SocketType::kStream,
                          SocketRole::kConnected)),
         outcome.peer};
   }
   if (outcome.would_block) {
-    state_->NoteDrained(Condition::kReadable, /*short_transfer=*/false);
+    state()->NoteDrained(Condition::kReadable, /*short_transfer=*/false);
     return std::nullopt;
   }
   return platform::SystemError(outcome.error, "accept");
 }
 
-absl::StatusOr<Transfer> Socket::Receive(std::span<std::byte> buffer) {
-  if (!IsOpen(state_)) return NotOpen("receive");
-  return Finish(*state_, platform::Receive(state_->native, buffer),
+absl::StatusOr<Transfer> Socket::FinishReceive(std::span<std::byte> buffer,
+                                               std::int64_t tried) {
+  if (!is_open()) return NotOpen("receive");
+  return Finish(*state(),
+                tried < 0 ? platform::AfterFailedTry(front_->native, buffer)
+                          : Succeeded(tried),
                 buffer.size(), Condition::kReadable, "receive");
 }
 
 absl::StatusOr<Transfer> Socket::ReceiveVector(
     std::span<const std::span<std::byte>> buffers) {
-  if (!IsOpen(state_)) return NotOpen("receive");
+  if (!is_open()) return NotOpen("receive");
   if (buffers.size() > platform::kMaxVectorBuffers) {
     buffers = buffers.first(platform::kMaxVectorBuffers);
   }
-  return Finish(*state_, platform::ReceiveVector(state_->native, buffers),
+  return Finish(*state(), platform::ReceiveVector(front_->native, buffers),
                 TotalSize(buffers), Condition::kReadable, "receive");
 }
 
-absl::StatusOr<Transfer> Socket::Send(std::span<const std::byte> data) {
-  if (!IsOpen(state_)) return NotOpen("send");
-  return Finish(*state_, platform::Send(state_->native, data), data.size(),
-                Condition::kWritable, "send");
+absl::StatusOr<Transfer> Socket::FinishSend(std::span<const std::byte> data,
+                                            std::int64_t tried) {
+  if (!is_open()) return NotOpen("send");
+  return Finish(*state(),
+                tried < 0 ? platform::AfterFailedTry(front_->native, data)
+                          : Succeeded(tried),
+                data.size(), Condition::kWritable, "send");
 }
 
 absl::StatusOr<Transfer> Socket::SendVector(
     std::span<const std::span<const std::byte>> data) {
-  if (!IsOpen(state_)) return NotOpen("send");
+  if (!is_open()) return NotOpen("send");
   if (data.size() > platform::kMaxVectorBuffers) {
-    if (state_->type == SocketType::kDatagram) {
+    if (state()->type == SocketType::kDatagram) {
       return absl::InvalidArgumentError(absl::StrCat(
           "send: a datagram can be gathered from at most ",
           platform::kMaxVectorBuffers, " buffers, not ", data.size()));
     }
     data = data.first(platform::kMaxVectorBuffers);
   }
-  return Finish(*state_, platform::SendVector(state_->native, data),
+  return Finish(*state(), platform::SendVector(front_->native, data),
                 TotalSize(data), Condition::kWritable, "send");
 }
 
 absl::StatusOr<Datagram> Socket::ReceiveFrom(std::span<std::byte> buffer) {
-  if (!IsOpen(state_)) return NotOpen("receive from");
+  if (!is_open()) return NotOpen("receive from");
   Datagram datagram;
   const platform::ReceiveFromOutcome outcome =
-      platform::ReceiveFrom(state_->native, buffer, &datagram.source);
-  const auto transfer = Finish(*state_, outcome, buffer.size(),
+      platform::ReceiveFrom(front_->native, buffer, &datagram.source);
+  const auto transfer = Finish(*state(), outcome, buffer.size(),
                                Condition::kReadable, "receive from");
   if (!transfer.ok()) return transfer.status();
   datagram.bytes = transfer->bytes;
@@ -365,69 +379,69 @@ absl::StatusOr<Datagram> Socket::ReceiveFrom(std::span<std::byte> buffer) {
 
 absl::StatusOr<Transfer> Socket::SendTo(std::span<const std::byte> data,
                                         const SocketAddress& destination) {
-  if (!IsOpen(state_)) return NotOpen("send to");
+  if (!is_open()) return NotOpen("send to");
   const platform::IoOutcome outcome =
-      platform::SendTo(state_->native, data, destination);
+      platform::SendTo(front_->native, data, destination);
   if (outcome.error != 0) {
     return platform::SystemError(outcome.error, "send to",
                                  destination.ToString());
   }
-  return Finish(*state_, outcome, data.size(), Condition::kWritable,
+  return Finish(*state(), outcome, data.size(), Condition::kWritable,
                 "send to");
 }
 
 absl::Status Socket::Shutdown(ShutdownDirection direction) {
-  if (!IsOpen(state_)) return NotOpen("shut down");
+  if (!is_open()) return NotOpen("shut down");
   // On Linux this ends listening; elsewhere it is an error. The handle is the
   // listener: close it.
-  if (state_->role.load() == SocketRole::kListening) {
+  if (state()->role.load() == SocketRole::kListening) {
     return absl::FailedPreconditionError(
         "shut down: the socket listens; close it instead");
   }
-  return platform::Shutdown(state_->native, direction);
+  return platform::Shutdown(front_->native, direction);
 }
 
 absl::Status Socket::TakeError() {
-  if (!IsOpen(state_)) return NotOpen("take error");
-  absl::Status status = platform::TakeError(state_->native, "socket");
-  if (state_->type == SocketType::kStream && !status.ok() &&
-      state_->failure_told.exchange(true, std::memory_order_relaxed)) {
+  if (!is_open()) return NotOpen("take error");
+  absl::Status status = platform::TakeError(front_->native, "socket");
+  if (state()->type == SocketType::kStream && !status.ok() &&
+      state()->failure_told.exchange(true, std::memory_order_relaxed)) {
     return absl::OkStatus();
   }
-  NoteErrorTaken(*state_, CauseOf(status));
+  NoteErrorTaken(*state(), CauseOf(status));
   return status;
 }
 
 absl::StatusOr<SocketAddress> Socket::LocalAddress() const {
-  if (!IsOpen(state_)) return NotOpen("local address");
-  return platform::LocalAddress(state_->native);
+  if (!is_open()) return NotOpen("local address");
+  return platform::LocalAddress(front_->native);
 }
 
 absl::StatusOr<SocketAddress> Socket::PeerAddress() const {
-  if (!IsOpen(state_)) return NotOpen("peer address");
-  return platform::PeerAddress(state_->native);
+  if (!is_open()) return NotOpen("peer address");
+  return platform::PeerAddress(front_->native);
 }
 
 absl::Status Socket::SetOption(SocketOption option, int value) {
-  if (!IsOpen(state_)) return NotOpen("set option");
-  return platform::SetOption(state_->native, option, value);
+  if (!is_open()) return NotOpen("set option");
+  return platform::SetOption(front_->native, option, value);
 }
 
 absl::StatusOr<int> Socket::GetOption(SocketOption option) const {
-  if (!IsOpen(state_)) return NotOpen("get option");
-  return platform::GetOption(state_->native, option);
+  if (!is_open()) return NotOpen("get option");
+  return platform::GetOption(front_->native, option);
 }
 
 absl::Status Socket::JoinMulticast(const SocketAddress& group,
                                    std::uint32_t interface_index) {
-  if (!IsOpen(state_)) return NotOpen("join multicast");
-  return platform::JoinMulticast(state_->native, group, interface_index);
+  if (!is_open()) return NotOpen("join multicast");
+  return platform::JoinMulticast(front_->native, group, interface_index);
 }
 
 absl::Status Socket::LeaveMulticast(const SocketAddress& group,
                                     std::uint32_t interface_index) {
-  if (!IsOpen(state_)) return NotOpen("leave multicast");
-  return platform::LeaveMulticast(state_->native, group, interface_index);
+  if (!is_open()) return NotOpen("leave multicast");
+  return platform::LeaveMulticast(front_->native, group, interface_index);
 }
 
 }  // namespace weir

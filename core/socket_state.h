@@ -16,6 +16,7 @@
 #include "core/readiness_state.h"
 #include "weir/backend.h"
 #include "weir/native_socket.h"
+#include "weir/socket.h"
 #include "weir/socket_address.h"
 #include "weir/socket_options.h"
 
@@ -24,11 +25,18 @@ namespace weir::internal {
 class LoopCore;
 class RegistrationRecord;
 
-class SocketState {
+class SocketState final : public SocketFront {
  public:
+  // Bits of `concerns`: directions whose draining is of interest, as Condition
+  // has them, and whether any transfer is.
+  static constexpr std::uint8_t kDrains =
+      static_cast<std::uint8_t>(Condition::kReadable | Condition::kWritable);
+  static constexpr std::uint8_t kTransfers = 4;
+  static_assert((kDrains & kTransfers) == 0);
+
   SocketState(NativeSocket handle, AddressFamily address_family,
               SocketType socket_type, SocketRole first_role, bool adopted)
-      : native(handle),
+      : SocketFront{handle},
         family(address_family),
         type(socket_type),
         role(first_role),
@@ -60,17 +68,25 @@ class SocketState {
   // A direction was drained (R05). Cheap unless an edge registration waits for
   // exactly this.
   void NoteDrained(Condition direction, bool short_transfer) {
-    if ((drain_watch.load(std::memory_order_relaxed) &
-         static_cast<std::uint8_t>(direction)) != 0) [[unlikely]] {
+    if (Concerns(static_cast<std::uint8_t>(direction))) {
       TellDrained(direction, short_transfer);
     }
   }
 
   // A receive has returned the end of the stream.
   void NoteEndRead() {
-    if (drain_watch.load(std::memory_order_relaxed) != 0) [[unlikely]] {
-      TellEndRead();
-    }
+    if (Concerns(kDrains)) TellEndRead();
+  }
+
+  // Data was moved, or a connection taken, since a single-shot watch was last
+  // armed: its report may tell of what is gone by now.
+  void NoteTransfer() { SetConcern(kTransfers, false); }
+  void ForgetTransfers() { SetConcern(kTransfers, true); }
+  bool has_transferred() const { return !Concerns(kTransfers); }
+
+  void WatchDrains(std::uint8_t directions) {
+    SetConcern(kDrains & ~directions, false);
+    SetConcern(directions, true);
   }
 
   // Connecting or listening has begun: the registration, if there is one, is
@@ -81,14 +97,10 @@ class SocketState {
   void SetConnectTarget(std::string target);
   std::string ConnectTarget();
 
-  const NativeSocket native;
   const AddressFamily family;
   const SocketType type;
   std::atomic<SocketRole> role;
   std::atomic<bool> closed{false};
-  // Moved data, or took a connection, since a single-shot watch was last armed:
-  // its report may tell of what is gone by now.
-  std::atomic<bool> touched{false};
   // Somebody has, or had, the native handle: what is done with it is not seen.
   std::atomic<bool> reachable_otherwise;
   // That the connection, or the connecting, has failed was told, as an event or
@@ -96,8 +108,6 @@ class SocketState {
   std::atomic<bool> failure_told{false};
   // Adopted: it can have been closed behind our back.
   const bool foreign;
-  // Directions whose draining the registration wants to know of.
-  std::atomic<std::uint8_t> drain_watch{0};
   // The loop of `registration`, for comparison only.
   std::atomic<LoopCore*> loop{nullptr};
   // The present or the last registration. Stable for a thread that runs
@@ -109,6 +119,18 @@ class SocketState {
   std::unique_ptr<std::string> connect_target ABSL_GUARDED_BY(mu);
 
  private:
+  bool Concerns(std::uint8_t bits) const {
+    return (concerns.load(std::memory_order_relaxed) & bits) != 0;
+  }
+  void SetConcern(std::uint8_t bits, bool on) {
+    const std::uint8_t now = concerns.load(std::memory_order_relaxed);
+    if (on && (now & bits) != bits) {
+      concerns.fetch_or(bits, std::memory_order_relaxed);
+    } else if (!on && (now & bits) != 0) {
+      concerns.fetch_and(static_cast<std::uint8_t>(~bits),
+                         std::memory_order_relaxed);
+    }
+  }
   void TellDrained(Condition direction, bool short_transfer);
   void TellEndRead();
   // By whichever of several ends of a socket comes first.

@@ -26,25 +26,30 @@ EndpointOwner Of(const std::shared_ptr<Endpoint>& endpoint) {
   return EndpointOwner(endpoint, "stream");
 }
 
-// Whether `endpoint` can move data.
-absl::Status CheckConnected(const std::shared_ptr<Endpoint>& endpoint,
-                            const char* operation) {
-  if (endpoint == nullptr) return Of(endpoint).Check(operation);
-  if (endpoint->role() == SocketRole::kConnected) return absl::OkStatus();
-  if (absl::Status status = endpoint->CheckUsable(operation); !status.ok()) {
-    return status;
-  }
-  return absl::FailedPreconditionError(
-      absl::StrCat(operation, ": the stream is not connected"));
+bool IsConnected(const std::shared_ptr<Endpoint>& endpoint) {
+  return endpoint != nullptr && endpoint->role() == SocketRole::kConnected;
+}
+
+// Why `endpoint` cannot move data, which it is not connected to do.
+absl::Status NotConnected(const std::shared_ptr<Endpoint>& endpoint,
+                          const char* operation) {
+  return endpoint == nullptr ? Of(endpoint).Check(operation)
+                             : endpoint->CheckConnected(operation);
+}
+
+// Out of line: what is done for every small piece of data is short.
+[[gnu::noinline]] absl::StatusOr<std::size_t> NoStreamToSend() {
+  return Of(nullptr).Check("send");
+}
+
+absl::Status NoRoom() {
+  return absl::InvalidArgumentError("receive: the buffers have no room");
 }
 
 absl::Status StartPlain(const std::shared_ptr<Endpoint>& endpoint, Kind kind,
                         const char* operation, CompletionHandler handler,
                         const OperationOptions& options) {
-  if (absl::Status status = CheckConnected(endpoint, operation);
-      !status.ok()) {
-    return status;
-  }
+  if (!IsConnected(endpoint)) return NotConnected(endpoint, operation);
   OperationRecord* record = endpoint->NewOperation(kind);
   record->handler = std::move(handler);
   return endpoint->Start(record, operation, options);
@@ -112,21 +117,21 @@ absl::Status Stream::Connect(const SocketAddress& address,
 
 absl::Status Stream::Receive(MutableBuffer buffer, CompletionHandler handler,
                              const OperationOptions& options) {
-  return ReceiveVector(std::span(&buffer, 1), std::move(handler), options);
+  if (!IsConnected(endpoint_)) return NotConnected(endpoint_, "receive");
+  if (buffer.empty()) return NoRoom();
+  OperationRecord* record = endpoint_->NewOperation(Kind::kReceive);
+  record->buffers.push_back(buffer);
+  record->handler = std::move(handler);
+  return endpoint_->Start(record, "receive", options);
 }
 
 absl::Status Stream::ReceiveVector(std::span<const MutableBuffer> buffers,
                                    CompletionHandler handler,
                                    const OperationOptions& options) {
-  if (absl::Status status = CheckConnected(endpoint_, "receive");
-      !status.ok()) {
-    return status;
-  }
+  if (!IsConnected(endpoint_)) return NotConnected(endpoint_, "receive");
   std::size_t room = 0;
   for (const MutableBuffer& buffer : buffers) room += buffer.size();
-  if (room == 0) {
-    return absl::InvalidArgumentError("receive: the buffers have no room");
-  }
+  if (room == 0) return NoRoom();
   OperationRecord* record = endpoint_->NewOperation(Kind::kReceive);
   for (const MutableBuffer& buffer : buffers) {
     // Room for nothing would look like the end of the stream.
@@ -140,15 +145,18 @@ absl::Status Stream::ReceiveVector(std::span<const MutableBuffer> buffers,
 
 absl::Status Stream::Send(ConstBuffer data, CompletionHandler handler,
                           const OperationOptions& options) {
-  return SendVector(std::span(&data, 1), std::move(handler), options);
+  if (!IsConnected(endpoint_)) return NotConnected(endpoint_, "send");
+  OperationRecord* record = endpoint_->NewOperation(Kind::kSend);
+  record->SetBuffer(data);
+  record->zero_copy = options.zero_copy;
+  record->handler = std::move(handler);
+  return endpoint_->Start(record, "send", options);
 }
 
 absl::Status Stream::SendVector(std::span<const ConstBuffer> data,
                                 CompletionHandler handler,
                                 const OperationOptions& options) {
-  if (absl::Status status = CheckConnected(endpoint_, "send"); !status.ok()) {
-    return status;
-  }
+  if (!IsConnected(endpoint_)) return NotConnected(endpoint_, "send");
   OperationRecord* record = endpoint_->NewOperation(Kind::kSend);
   record->SetBuffers(data);
   record->zero_copy = options.zero_copy;
@@ -159,10 +167,7 @@ absl::Status Stream::SendVector(std::span<const ConstBuffer> data,
 absl::Status Stream::SendFile(const File& file, std::uint64_t offset,
                               std::uint64_t length, CompletionHandler handler,
                               const OperationOptions& options) {
-  if (absl::Status status = CheckConnected(endpoint_, "send file");
-      !status.ok()) {
-    return status;
-  }
+  if (!IsConnected(endpoint_)) return NotConnected(endpoint_, "send file");
   if (!file.is_open()) {
     return absl::FailedPreconditionError("send file: the file is not open");
   }
@@ -198,17 +203,11 @@ absl::Status Stream::WaitForReset(CompletionHandler handler,
 }
 
 absl::StatusOr<std::size_t> Stream::SendCopy(ConstBuffer data) {
-  if (absl::Status status = CheckConnected(endpoint_, "send"); !status.ok()) {
-    return status;
-  }
-  return endpoint_->SendCopy(data, SocketAddress());
+  return endpoint_ != nullptr ? endpoint_->SendCopy(data) : NoStreamToSend();
 }
 
 absl::Status Stream::StartReceive(ReceiveHandler handler) {
-  if (absl::Status status = CheckConnected(endpoint_, "start receiving");
-      !status.ok()) {
-    return status;
-  }
+  if (!IsConnected(endpoint_)) return NotConnected(endpoint_, "start receiving");
   if (!handler) {
     return absl::InvalidArgumentError("start receiving: the handler is empty");
   }
@@ -226,10 +225,7 @@ absl::Status Stream::ResumeReceive() {
 absl::Status Stream::Cancel() { return Of(endpoint_).Cancel(); }
 
 absl::Status Stream::Shutdown(ShutdownDirection direction) {
-  if (absl::Status status = CheckConnected(endpoint_, "shut down");
-      !status.ok()) {
-    return status;
-  }
+  if (!IsConnected(endpoint_)) return NotConnected(endpoint_, "shut down");
   if (absl::Status status = endpoint_->CheckUnbroken("shut down");
       !status.ok()) {
     return status;

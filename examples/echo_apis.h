@@ -18,6 +18,9 @@ void EchoByReadiness(weir::EventLoop& loop, weir::Socket listener);
 // One receive and one send at a time, into a buffer of the connection's own.
 void EchoByCompletion(weir::EventLoop& loop, weir::Socket listener);
 
+// The same in coroutines that await each transfer.
+void EchoByCoroutine(weir::EventLoop& loop, weir::Socket listener);
+
 // Buffers lent by the runtime: an idle connection has none.
 void EchoByStream(weir::EventLoop& loop, weir::Socket listener);
 

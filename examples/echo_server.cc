@@ -15,7 +15,8 @@ ABSL_FLAG(std::string, listen, "127.0.0.1:0",
 ABSL_FLAG(int, threads, 1, "how many threads run the loop, 1 to 256");
 ABSL_FLAG(std::string, api, "readiness",
           "the face of Weir to use; readiness: registrations; completion: one "
-          "receive and one send at a time; stream: buffers of the runtime");
+          "receive and one send at a time; stream: buffers of the runtime; "
+          "awaitable: as completion, in coroutines");
 
 namespace {
 
@@ -24,6 +25,7 @@ constexpr void (*kServe[])(weir::EventLoop&, weir::Socket) = {
     examples::EchoByReadiness,
     examples::EchoByCompletion,
     examples::EchoByStream,
+    examples::EchoByCoroutine,
 };
 
 }  // namespace
@@ -35,7 +37,7 @@ int main(int argc, char** argv) {
   examples::CheckRange("threads", threads, 1, 256);
   const std::size_t api =
       examples::ChoiceFlag("api", absl::GetFlag(FLAGS_api),
-                           {"readiness", "completion", "stream"});
+                           {"readiness", "completion", "stream", "awaitable"});
   const weir::SocketAddress address =
       examples::IpAddressFlag("listen", absl::GetFlag(FLAGS_listen));
 

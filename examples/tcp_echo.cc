@@ -46,19 +46,7 @@ void AcceptStreams(weir::EventLoop& loop, weir::Socket listener,
       }));
 }
 
-weir::Interest EchoStream::OnEvent(const weir::Event& event) {
-  // A reset, say: there is nobody to send anything to.
-  const bool open =
-      !event.error() && (unsent_.empty() ? Receive() : SendUnsent());
-  if (!open) {
-    socket_.Close();
-    return weir::Interest::kNone;
-  }
-  return unsent_.empty() ? weir::Interest::kReadable
-                         : weir::Interest::kWritable;
-}
-
-bool EchoStream::Receive() {
+inline bool EchoStream::Receive() {
   // One for all connections of a thread: it is empty again before the next.
   thread_local std::array<std::byte, 64 * 1024> buffer;
   const absl::StatusOr<weir::Transfer> received = socket_.Receive(buffer);
@@ -71,8 +59,20 @@ bool EchoStream::Receive() {
   const absl::StatusOr<weir::Transfer> sent = socket_.Send(data);
   if (!sent.ok()) return false;
   const auto rest = data.subspan(sent->bytes);
-  unsent_.assign(rest.begin(), rest.end());
+  if (!rest.empty()) unsent_.assign(rest.begin(), rest.end());
   return true;
+}
+
+weir::Interest EchoStream::OnEvent(const weir::Event& event) {
+  // A reset, say: there is nobody to send anything to.
+  const bool open =
+      !event.error() && (unsent_.empty() ? Receive() : SendUnsent());
+  if (!open) {
+    socket_.Close();
+    return weir::Interest::kNone;
+  }
+  return unsent_.empty() ? weir::Interest::kReadable
+                         : weir::Interest::kWritable;
 }
 
 bool EchoStream::SendUnsent() {

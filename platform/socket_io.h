@@ -14,6 +14,7 @@
 
 #include "weir/native_file.h"
 #include "weir/native_socket.h"
+#include "weir/native_transfer.h"
 #include "weir/socket_address.h"
 
 namespace weir::platform {
@@ -29,13 +30,30 @@ struct IoOutcome {
   bool ok() const { return error == 0 && !would_block; }
 };
 
+// What Receive() or Send() returns whose first try has failed just now: made
+// again if it was interrupted.
+IoOutcome AfterFailedTry(NativeSocket socket, std::span<std::byte> buffer);
+IoOutcome AfterFailedTry(NativeSocket socket, std::span<const std::byte> data);
+
 // Up to buffer.size() bytes of a stream, or one datagram (its rest is lost).
 // 0 bytes into a buffer that is not empty: the stream's end, or an empty
 // datagram.
-IoOutcome Receive(NativeSocket socket, std::span<std::byte> buffer);
+inline IoOutcome Receive(NativeSocket socket, std::span<std::byte> buffer) {
+  const std::int64_t tried = TryReceive(socket, buffer);
+  if (tried < 0) [[unlikely]] {
+    return AfterFailedTry(socket, buffer);
+  }
+  return {.bytes = static_cast<std::size_t>(tried)};
+}
 
 // As much of `data` as the socket takes at once, or one datagram.
-IoOutcome Send(NativeSocket socket, std::span<const std::byte> data);
+inline IoOutcome Send(NativeSocket socket, std::span<const std::byte> data) {
+  const std::int64_t tried = TrySend(socket, data);
+  if (tried < 0) [[unlikely]] {
+    return AfterFailedTry(socket, data);
+  }
+  return {.bytes = static_cast<std::size_t>(tried)};
+}
 
 // How many buffers one call fills or empties.
 inline constexpr std::size_t kMaxVectorBuffers = 64;

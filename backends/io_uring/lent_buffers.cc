@@ -39,8 +39,11 @@ absl::StatusOr<std::unique_ptr<LentBuffers>> LentBuffers::Create(Ring& ring) {
 
 LentBuffers::LentBuffers(io_uring_buf_ring* buffers)
     : ring_(buffers),
-      memory_(std::make_unique_for_overwrite<std::byte[]>(kBuffers *
-                                                          kBufferBytes)) {
+      memory_(std::make_unique_for_overwrite<std::byte[]>(kBuffers * kStride +
+                                                          kLineBytes)),
+      first_(memory_.get() +
+             (kLineBytes -
+              reinterpret_cast<std::uintptr_t>(memory_.get()) % kLineBytes)) {
   io_uring_buf_ring_init(ring_);
   for (std::uint32_t id = 0; id < kBuffers; ++id) {
     Give(id, static_cast<int>(id));
@@ -48,12 +51,10 @@ LentBuffers::LentBuffers(io_uring_buf_ring* buffers)
   io_uring_buf_ring_advance(ring_, static_cast<int>(kBuffers));
 }
 
-LentBuffers::~LentBuffers() {
-  munmap(ring_, kBuffers * sizeof(io_uring_buf));
-}
+LentBuffers::~LentBuffers() { munmap(ring_, kBuffers * sizeof(io_uring_buf)); }
 
 void LentBuffers::Give(std::uint32_t id, int offset) {
-  io_uring_buf_ring_add(ring_, memory_.get() + id * kBufferBytes, kBufferBytes,
+  io_uring_buf_ring_add(ring_, BufferOf(id), kBufferBytes,
                         static_cast<unsigned short>(id),
                         io_uring_buf_ring_mask(kBuffers), offset);
 }
@@ -76,10 +77,8 @@ std::optional<ReceivedChunk> LentBuffers::Next(Submission& submission) {
   const auto index = static_cast<std::size_t>(id);
   submission.first_chunk = chunks_[index].next;
   if (submission.first_chunk < 0) submission.last_chunk = -1;
-  return ReceivedChunk{
-      .data = std::span(memory_.get() + index * kBufferBytes,
-                        chunks_[index].bytes),
-      .id = id};
+  return ReceivedChunk{.data = std::span(BufferOf(index), chunks_[index].bytes),
+                       .id = id};
 }
 
 void LentBuffers::Return(std::int32_t id) {

@@ -35,15 +35,24 @@ class LentBuffers {
   void Return(std::int32_t id);
 
  private:
-  // As large as a message is without being cut, mostly; powers of two.
+  // As large as a message is without being cut, mostly; how many is a power of
+  // two.
   static constexpr std::size_t kBufferBytes = 16384;
   static constexpr std::uint32_t kBuffers = 128;
+  // The kernel goes through all of them in turn, and small messages are at
+  // their beginnings: those are not to compete for the same lines of a cache,
+  // as they would at multiples of a power of two.
+  static constexpr std::size_t kLineBytes = 64;
+  static constexpr std::size_t kStride = kBufferBytes + kLineBytes;
 
   explicit LentBuffers(io_uring_buf_ring* buffers);
   void Give(std::uint32_t id, int offset);
+  std::byte* BufferOf(std::size_t id) const { return first_ + id * kStride; }
 
   io_uring_buf_ring* const ring_;
   const std::unique_ptr<std::byte[]> memory_;
+  // In memory_, at the beginning of a line.
+  std::byte* const first_;
   struct Chunk {
     std::int32_t next = -1;
     std::uint32_t bytes = 0;

@@ -107,17 +107,24 @@ class PipeSignalBlock {
 
 }  // namespace
 
-IoOutcome Receive(NativeSocket socket, std::span<std::byte> buffer) {
-  return OutcomeOf(RetryInterrupted([&] {
-    return ::recv(ToDescriptor(socket), buffer.data(), buffer.size(),
-                  kReceiveFlags);
-  }));
+std::int64_t TryReceive(NativeSocket socket, std::span<std::byte> buffer) {
+  return ::recv(ToDescriptor(socket), buffer.data(), buffer.size(),
+                kReceiveFlags);
 }
 
-IoOutcome Send(NativeSocket socket, std::span<const std::byte> data) {
-  return OutcomeOf(RetryInterrupted([&] {
-    return ::send(ToDescriptor(socket), data.data(), data.size(), kSendFlags);
-  }));
+std::int64_t TrySend(NativeSocket socket, std::span<const std::byte> data) {
+  return ::send(ToDescriptor(socket), data.data(), data.size(), kSendFlags);
+}
+
+IoOutcome AfterFailedTry(NativeSocket socket, std::span<std::byte> buffer) {
+  if (errno != EINTR) return OutcomeOf(-1);
+  return OutcomeOf(
+      RetryInterrupted([&] { return TryReceive(socket, buffer); }));
+}
+
+IoOutcome AfterFailedTry(NativeSocket socket, std::span<const std::byte> data) {
+  if (errno != EINTR) return OutcomeOf(-1);
+  return OutcomeOf(RetryInterrupted([&] { return TrySend(socket, data); }));
 }
 
 IoOutcome ReceiveVector(NativeSocket socket,

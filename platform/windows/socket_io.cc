@@ -34,20 +34,34 @@ IoOutcome FailedOutcome(NativeSocket socket) {
   return {.error = error};
 }
 
-IoOutcome FinishReceive(NativeSocket socket, int result, DWORD moved,
-                        const SocketBuffers& buffers) {
-  if (result == 0 && moved != 0) [[likely]] {
-    return {.bytes = moved};
-  }
-  if (result == 0) {
-    // Some versions call a reset an end.
-    return {.error = buffers.size() > 0 && WasReset(socket) ? WSAECONNRESET : 0};
-  }
+// The same of a receive for which there was `room`.
+IoOutcome FailedReceive(NativeSocket socket, std::size_t room) {
   IoOutcome outcome = FailedOutcome(socket);
-  if (outcome.error == WSAEMSGSIZE) return {.bytes = buffers.size()};
+  if (outcome.error == WSAEMSGSIZE) return {.bytes = room};
   // This side has ended receiving: elsewhere, that is the end of the stream.
   if (outcome.error == WSAESHUTDOWN) outcome.error = 0;
   return outcome;
+}
+
+IoOutcome FailedSend(NativeSocket socket) {
+  IoOutcome outcome = FailedOutcome(socket);
+  if (outcome.error != 0) outcome.error = SendErrorOf(socket, outcome.error);
+  return outcome;
+}
+
+// Whether what looks like the end of a stream, nothing having come into `room`, is
+// a reset: some versions do not say so.
+bool IsHiddenReset(NativeSocket socket, DWORD moved, std::size_t room) {
+  return moved == 0 && room > 0 && WasReset(socket);
+}
+
+IoOutcome FinishReceive(NativeSocket socket, int result, DWORD moved,
+                        const SocketBuffers& buffers) {
+  if (result != 0) return FailedReceive(socket, buffers.size());
+  if (IsHiddenReset(socket, moved, buffers.size())) {
+    return {.error = WSAECONNRESET};
+  }
+  return {.bytes = moved};
 }
 
 IoOutcome ReceiveInto(NativeSocket socket, SocketBuffers buffers) {
@@ -65,9 +79,7 @@ IoOutcome SendFrom(NativeSocket socket, SocketBuffers buffers) {
                 nullptr, nullptr) == 0) [[likely]] {
     return {.bytes = moved};
   }
-  IoOutcome outcome = FailedOutcome(socket);
-  if (outcome.error != 0) outcome.error = SendErrorOf(socket, outcome.error);
-  return outcome;
+  return FailedSend(socket);
 }
 
 // What an overlapped call of this thread waits with.
@@ -130,12 +142,36 @@ bool DiedWaiting(int error) {
 
 }  // namespace
 
-IoOutcome Receive(NativeSocket socket, std::span<std::byte> buffer) {
-  return ReceiveInto(socket, SocketBuffers(buffer));
+std::int64_t TryReceive(NativeSocket socket, std::span<std::byte> buffer) {
+  SocketBuffers buffers(buffer);
+  DWORD moved = 0;
+  DWORD flags = 0;
+  if (::WSARecv(ToSocket(socket), buffers.data(), buffers.count(), &moved,
+                &flags, nullptr, nullptr) != 0) {
+    return -1;
+  }
+  if (IsHiddenReset(socket, moved, buffers.size())) {
+    ::WSASetLastError(WSAECONNRESET);
+    return -1;
+  }
+  return moved;
 }
 
-IoOutcome Send(NativeSocket socket, std::span<const std::byte> data) {
-  return SendFrom(socket, SocketBuffers(data));
+std::int64_t TrySend(NativeSocket socket, std::span<const std::byte> data) {
+  SocketBuffers buffers(data);
+  DWORD moved = 0;
+  return ::WSASend(ToSocket(socket), buffers.data(), buffers.count(), &moved, 0,
+                   nullptr, nullptr) == 0
+             ? std::int64_t{moved}
+             : -1;
+}
+
+IoOutcome AfterFailedTry(NativeSocket socket, std::span<std::byte> buffer) {
+  return FailedReceive(socket, SocketBuffers(buffer).size());
+}
+
+IoOutcome AfterFailedTry(NativeSocket socket, std::span<const std::byte>) {
+  return FailedSend(socket);
 }
 
 IoOutcome ReceiveVector(NativeSocket socket,

@@ -224,6 +224,92 @@ TEST_P(OperationCost, O06_SendsThatWaitTogetherLeaveInOneCall) {
   EXPECT_EQ(SegmentsReceived(pair.peer), 1);
 }
 
+// Whatever it is made of, and in the order in which it was given.
+TEST_P(OperationCost, O06_WhatOneHandlerSendsLeavesInOneCall) {
+  StreamAndPeer pair = Connect(AddressFamily::kIpv4);
+  ASSERT_OK(pair.stream.SetOption(SocketOption::kNoDelay, 1));
+  std::array<std::byte, 16> in{};
+  Indications told;
+  const auto receive = [&](auto& again) -> void {
+    MustOk(pair.stream.Receive(in, [&](const Completion& got) {
+      if (!got.ok()) return;
+      const ConstBuffer data = std::span(in).first(got.bytes);
+      MustOk(pair.stream.SendCopy(data).status());
+      MustOk(pair.stream.Send(BytesOf("b"), told.Handler("s")));
+      MustOk(pair.stream.SendCopy(BytesOf("c")).status());
+      MustOk(pair.stream.Send(BytesOf("d"), told.Handler("s")));
+      // What was copied is the stream's.
+      in.fill(std::byte{'x'});
+      again(again);
+    }));
+  };
+  receive(receive);
+  for (std::size_t round = 1; round <= 3; ++round) {
+    MustOk(pair.peer.Send(BytesOf("a")).status());
+    const int before = send_calls.load();
+    TurnUntilCount(told, 2 * round);
+    EXPECT_LE(send_calls.load() - before, 1);
+    std::string arrived;
+    while (arrived.size() < 4 && !HasFailure()) {
+      AwaitReadable(pair.peer);
+      arrived += Receive(pair.peer);
+    }
+    EXPECT_EQ(arrived, "abcd");
+    EXPECT_EQ(SegmentsReceived(pair.peer), static_cast<int>(round));
+  }
+  DestroyLoop();
+}
+
+// The same of what is sent on while it is lent, and of what comes after it.
+TEST_P(OperationCost, O12_WhatIsSentOnLeavesInOneCall) {
+  StreamAndPeer pair = Connect(AddressFamily::kIpv4);
+  ASSERT_OK(pair.stream.SetOption(SocketOption::kNoDelay, 1));
+  Indications told;
+  MustOk(pair.stream.StartReceive([&](const Received& got) {
+    if (got.end()) return;
+    MustOk(pair.stream.SendCopy(got.data.subspan(1)).status());
+    MustOk(pair.stream.SendCopy(got.data.first(1)).status());
+    MustOk(pair.stream.SendCopy(BytesOf("!")).status());
+    MustOk(pair.stream.Flush(told.Handler("f")));
+  }));
+  for (std::size_t round = 1; round <= 3; ++round) {
+    MustOk(pair.peer.Send(BytesOf("abc")).status());
+    const int before = send_calls.load();
+    TurnUntilCount(told, round);
+    EXPECT_LE(send_calls.load() - before, 1);
+    std::string arrived;
+    while (arrived.size() < 4 && !HasFailure()) {
+      AwaitReadable(pair.peer);
+      arrived += Receive(pair.peer);
+    }
+    EXPECT_EQ(arrived, "bca!");
+    EXPECT_EQ(SegmentsReceived(pair.peer), static_cast<int>(round));
+  }
+  DestroyLoop();
+}
+
+// What the mechanism has to be told of that goes with the next wait, for all of
+// them.
+TEST_P(OperationCost, C01_StreamsThatEndTogetherAreClosedWithFewCalls) {
+  if (!loop().capabilities().submissions) {
+    GTEST_SKIP() << "each is taken back by a call of its own";
+  }
+  constexpr int kStreams = 16;
+  std::vector<StreamAndPeer> pairs;
+  for (int i = 0; i < kStreams; ++i) pairs.push_back(Connect());
+  int closed = 0;
+  for (StreamAndPeer& pair : pairs) {
+    MustOk(pair.stream.StartReceive([&](const Received& got) {
+      if (got.end()) MustOk(pair.stream.Close([&closed] { ++closed; }));
+    }));
+  }
+  Turn();
+  for (StreamAndPeer& pair : pairs) pair.peer.Close();
+  const std::uint64_t before = loop().counters().system_calls;
+  while (closed < kStreams) Turn();
+  EXPECT_LT(loop().counters().system_calls - before, kStreams);
+}
+
 // weir/datagram_socket.h: datagrams that wait leave together in one call.
 TEST_P(OperationCost, O06_DatagramsThatWaitTogetherLeaveInOneCall) {
   DatagramSocket from =

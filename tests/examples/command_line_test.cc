@@ -181,6 +181,7 @@ TEST(CommandLineValues, EveryApiEndsWithoutAnotherWord) {
        std::vector<std::pair<std::string, std::string>>{
            {"echo_server", "readiness"},
            {"echo_server", "completion"},
+           {"echo_server", "awaitable"},
            {"echo_server", "stream"},
            {"udp_echo_server", "readiness"},
            {"udp_echo_server", "completion"}}) {

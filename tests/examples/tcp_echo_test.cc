@@ -234,6 +234,8 @@ INSTANTIATE_TEST_SUITE_P(
                                        {"echo_server", "", 4},
                                        {"echo_server", "", 1, "completion"},
                                        {"echo_server", "", 4, "completion"},
+                                       {"echo_server", "", 1, "awaitable"},
+                                       {"echo_server", "", 4, "awaitable"},
                                        {"echo_server", "", 1, "stream"},
                                        {"echo_server", "", 4, "stream"},
                                        {"multithreaded_server", "", 1},

@@ -268,7 +268,7 @@ class ReadyList {
     WatchedSocket* socket = head_;
     if (socket != nullptr) {
       head_ = socket->next_ready_;
-      if (head_ == nullptr) tail_ = nullptr;
+      if (head_ == nullptr) end_ = &head_;
       socket->next_ready_ = nullptr;
       socket->linked_ = false;
     }
@@ -280,12 +280,8 @@ class ReadyList {
   void Push(WatchedSocket& socket) {
     if (socket.linked_) return;
     socket.linked_ = true;
-    if (tail_ == nullptr) {
-      head_ = &socket;
-    } else {
-      tail_->next_ready_ = &socket;
-    }
-    tail_ = &socket;
+    *end_ = &socket;
+    end_ = &socket.next_ready_;
   }
 
   static WatchedSocket* Next(const WatchedSocket& socket) {
@@ -328,7 +324,7 @@ class ReadyList {
 
  private:
   WatchedSocket* head_ = nullptr;
-  WatchedSocket* tail_ = nullptr;
+  WatchedSocket** end_ = &head_;  // where the next one goes
   bool loss_ = false;
   int loss_error_ = 0;
 };

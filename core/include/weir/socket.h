@@ -4,6 +4,7 @@
 #ifndef WEIR_SOCKET_H_
 #define WEIR_SOCKET_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weir/native_socket.h"
+#include "weir/native_transfer.h"
 #include "weir/socket_address.h"
 #include "weir/socket_options.h"
 
@@ -24,6 +26,14 @@ namespace internal {
 class SocketState;
 class LoopCore;
 class SocketAttacher;
+
+// The part of a SocketState that a transfer that succeeds needs to see.
+struct SocketFront {
+  const NativeSocket native;
+  // Not 0: a registration wants to know of some transfers. To be looked at
+  // after the transfer.
+  std::atomic<std::uint8_t> concerns{0};
+};
 }  // namespace internal
 
 // What a non-blocking transfer did. Would-block and the end of a stream are
@@ -122,7 +132,7 @@ class Socket {
   // not open does nothing.
   void Close();
 
-  bool is_open() const;
+  bool is_open() const { return front_ != nullptr; }
   explicit operator bool() const { return is_open(); }
   // For the system's own calls; kInvalidSocket if not open. Whoever drains an
   // edge registration through it calls Registration::Drained; connecting and
@@ -147,10 +157,28 @@ class Socket {
   // One receive or send, as much as goes at once. The buffer is used during
   // the call only. Of more than 64 buffers only the
   // first are used: a short transfer like any other.
-  absl::StatusOr<Transfer> Receive(std::span<std::byte> buffer);
+  absl::StatusOr<Transfer> Receive(std::span<std::byte> buffer) {
+    if (front_ == nullptr) [[unlikely]] {
+      return FinishReceive(buffer, 0);
+    }
+    const std::int64_t tried = platform::TryReceive(front_->native, buffer);
+    if (tried > 0 && Unconcerned()) [[likely]] {
+      return Moved(tried);
+    }
+    return FinishReceive(buffer, tried);
+  }
   absl::StatusOr<Transfer> ReceiveVector(
       std::span<const std::span<std::byte>> buffers);
-  absl::StatusOr<Transfer> Send(std::span<const std::byte> data);
+  absl::StatusOr<Transfer> Send(std::span<const std::byte> data) {
+    if (front_ == nullptr) [[unlikely]] {
+      return FinishSend(data, 0);
+    }
+    const std::int64_t tried = platform::TrySend(front_->native, data);
+    if (tried > 0 && Unconcerned()) [[likely]] {
+      return Moved(tried);
+    }
+    return FinishSend(data, tried);
+  }
   absl::StatusOr<Transfer> SendVector(
       std::span<const std::span<const std::byte>> data);
 
@@ -184,10 +212,26 @@ class Socket {
   friend class EventLoop;
   friend class internal::LoopCore;
   friend class internal::SocketAttacher;
-  explicit Socket(std::shared_ptr<internal::SocketState> state)
-      : state_(std::move(state)) {}
+  explicit Socket(std::shared_ptr<internal::SocketState> state);
 
-  std::shared_ptr<internal::SocketState> state_;
+  bool Unconcerned() const {
+    return front_->concerns.load(std::memory_order_relaxed) == 0;
+  }
+  static Transfer Moved(std::int64_t bytes) {
+    return {.bytes = static_cast<std::size_t>(bytes)};
+  }
+  // After a system call that has returned `tried`, unless the socket is not
+  // open.
+  absl::StatusOr<Transfer> FinishReceive(std::span<std::byte> buffer,
+                                         std::int64_t tried);
+  absl::StatusOr<Transfer> FinishSend(std::span<const std::byte> data,
+                                      std::int64_t tried);
+  // Null if it is not open.
+  internal::SocketState* state() const;
+  std::shared_ptr<internal::SocketState> shared_state() const;
+
+  // The base of a SocketState. Null if it is not open.
+  std::shared_ptr<internal::SocketFront> front_;
 };
 
 struct Accepted {
