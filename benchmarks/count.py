@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from compare import counting, servers  # noqa: E402
+from comparison import counting, servers  # noqa: E402
 
 
 def main():

@@ -3,8 +3,8 @@ system calls for a message, bytes for an idle connection.
 
 Each is the difference of two loads that differ in the number of messages alone,
 so that starting, accepting and ending cancel out. Server and load share one
-processor, and the server runs only while the load waits: every round of messages
-is there before the server looks, and the counts are the same each time.
+processor, and the server lets the load finish what it is at: every round of
+messages is there before the server looks, and the counts are the same each time.
 """
 
 import contextlib
@@ -105,7 +105,7 @@ def instructions(server, build, connections=64, size=64):
             f"--callgrind-out-file={out}",
         )
         with servers.run(
-            server, build, prefix=prefix, cpu=_cpu(), idle=True, killed=True
+            server, build, prefix=prefix, cpu=_cpu(), patient=True, killed=True
         ) as running:
             found = [_dump(running.pid, f"{out}.1")]
             for part, count in enumerate(rounds):
@@ -142,7 +142,7 @@ def system_calls(server, build, connections=64, size=64):
             # -D: the server is the child that gets the signal, not strace.
             prefix = ("strace", "-D", "-f", "-c", "-o", out)
             with servers.run(
-                server, build, prefix=prefix, cpu=_cpu(), idle=True
+                server, build, prefix=prefix, cpu=_cpu(), patient=True
             ) as running:
                 _send(running, build, connections, count, size)
             totals.append(_read_strace(out))

@@ -52,22 +52,37 @@ TCP_ECHO = (
     *(_weir(api, "io_uring") for api in WEIR_APIS),
 )
 
+UDP_ECHO = (
+    Server("raw recvmmsg", "raw", "epoll", ("benchmarks/raw_udp",)),
+    *(
+        Server(
+            f"weir {api}, {backend}",
+            "weir",
+            backend,
+            ("examples/udp_echo_server", f"--backend={backend}", f"--api={api}"),
+        )
+        for backend in ("epoll", "io_uring")
+        for api in ("readiness", "completion")
+    ),
+    Server("libuv", "peer", "epoll", ("benchmarks/peer_libuv_udp",)),
+)
+
 
 class Failed(Exception):
     """A program of the comparison did not do what it is there for."""
 
 
-def _prepare(cpu, idle):
-    """For the child: where it runs, and, with `idle`, only while nothing else
-    of this comparison wants the processor."""
+def _prepare(cpu, patient):
+    """For the child: where it runs. A `patient` one that is woken waits until
+    whoever has the processor has nothing more to do."""
 
     def apply():
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})
-        if idle:
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        if patient:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
     return apply
 
@@ -82,7 +97,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def run(server, build, *, prefix=(), cpu=None, idle=False, killed=False):
+def run(server, build, *, prefix=(), cpu=None, patient=False, killed=False):
     """Runs `server`, behind the words of `prefix`, until the block is left. It is
     asked to end and has to exit with 0, unless it is to be `killed`: valgrind
     delivers no other signal inside io_uring_enter."""
@@ -94,7 +109,7 @@ def run(server, build, *, prefix=(), cpu=None, idle=False, killed=False):
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            preexec_fn=_prepare(cpu, idle),
+            preexec_fn=_prepare(cpu, patient),
         )
         try:
             line = process.stdout.readline()

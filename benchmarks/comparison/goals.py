@@ -1,0 +1,158 @@
+"""The goals, and how near the answers come to them."""
+
+from dataclasses import dataclass
+
+_EPOLL_RAW = ("raw epoll level", "raw epoll edge")
+_RAW = {"epoll": _EPOLL_RAW, "io_uring": ("raw io_uring",)}
+
+
+@dataclass(frozen=True)
+class Goal:
+    text: str
+    limit: float
+    value: object  # a number, or None if it was not asked
+    # Of what there is to be at least so much.
+    least: bool = False
+
+    def reached(self):
+        if self.value is None:
+            return None
+        return self.value >= self.limit if self.least else self.value <= self.limit
+
+
+def _counted(counts, server, what, connections=64):
+    for row in counts or ():
+        if row["server"] == server:
+            found = row[what]
+            return found.get(connections) if isinstance(found, dict) else found
+    return None
+
+
+def _least(values):
+    known = [value for value in values if value is not None]
+    return min(known) if known else None
+
+
+def _times(above, below):
+    return above / below if above is not None and below else None
+
+
+def _of_counts(counts):
+    api = "weir {}, epoll".format
+    raw = _least(_counted(counts, name, "instructions") for name in _EPOLL_RAW)
+    readiness = _times(_counted(counts, api("readiness"), "instructions"), raw)
+    goals = [
+        Goal("instructions a message, readiness on epoll ÷ raw", 1.5, readiness),
+        *(
+            Goal(
+                f"instructions a message, {name} on epoll",
+                most,
+                _counted(counts, api(name), "instructions"),
+            )
+            for name, most in (("stream", 200), ("completion", 350), ("awaitable", 500))
+        ),
+        *(
+            Goal(
+                f"allocations a message, {name} on epoll",
+                0.005,
+                _counted(counts, api(name), "allocations"),
+            )
+            for name in ("readiness", "stream", "completion", "awaitable")
+        ),
+        *(
+            Goal(
+                f"bytes for an idle connection, stream on {mechanism}",
+                200,
+                _counted(counts, f"weir stream, {mechanism}", "bytes"),
+            )
+            for mechanism in _RAW
+        ),
+    ]
+    for mechanism, names in _RAW.items():
+        raw = _least(_counted(counts, name, "calls") for name in names)
+        own = _counted(counts, f"weir stream, {mechanism}", "calls")
+        goals.append(
+            Goal(
+                f"system calls a message, stream on {mechanism} ÷ raw",
+                1.02,
+                _times(own, raw),
+            )
+        )
+    return goals
+
+
+def _of_processor_time(echo, accept_rate, udp, growth):
+    goals = []
+    if echo:
+        for mechanism, names in _RAW.items():
+            goals += [
+                Goal(
+                    f"processor time a message, stream on {mechanism} ÷ best raw: {case}",
+                    1.05,
+                    echo.ratio(case, f"weir stream, {mechanism}", names),
+                )
+                for case in echo.cases
+            ]
+    if accept_rate:
+        case = accept_rate.cases[0]
+        for mechanism, names in _RAW.items():
+            goals.append(
+                Goal(
+                    f"processor time to accept, stream on {mechanism} ÷ best raw",
+                    1,
+                    accept_rate.ratio(case, f"weir stream, {mechanism}", names),
+                )
+            )
+    if udp:
+        case = udp.cases[-1]
+        for mechanism in _RAW:
+            own = f"weir completion, {mechanism}"
+            ratio = udp.ratio(case, "libuv", [own])
+            goals.append(
+                Goal(
+                    f"datagrams of bursts a second of processor time, {mechanism} ÷ libuv",
+                    3,
+                    ratio,
+                    least=True,
+                )
+            )
+    if growth:
+        last, first = growth.cases[-1], 64
+        for mechanism, names in _RAW.items():
+
+            def grown(name):
+                return _times(growth.median(last, name), growth.median(first, name))
+
+            raw = _least(grown(name) for name in names)
+            goals.append(
+                Goal(
+                    f"growth of the cost of a message, 64 to {last:,} connections, "
+                    f"stream on {mechanism} ÷ raw",
+                    1.05,
+                    _times(grown(f"weir stream, {mechanism}"), raw),
+                )
+            )
+    return goals
+
+
+def _of_timers(rows):
+    import statistics
+
+    medians = {row["name"]: statistics.median(row["values"]) for row in rows or ()}
+    many = medians.get("SetAndCancel/1000000")
+    few = medians.get("SetAndCancel/1000")
+    return [
+        Goal("ns to set and cancel a timer, 1,000,000 pending", 100, many),
+        Goal("the same ÷ with 1,000 pending", 1.5, _times(many, few)),
+    ]
+
+
+def compute(counts, questions, in_process):
+    """`questions` by name."""
+    return [
+        *_of_counts(counts),
+        *_of_processor_time(
+            *(questions.get(name) for name in ("tcp_echo", "accept_rate", "udp_echo", "growth"))
+        ),
+        *_of_timers((in_process or {}).get("timers")),
+    ]
