@@ -17,9 +17,7 @@ using platform::ToSocket;
 
 // How many connections the system may take before the core has said so.
 constexpr std::uint32_t kPostedAccepts = 8;
-// More connections than are taken at once, and more looks than there can be reason
-// for.
-constexpr int kEnoughAccepts = 64;
+// More looks than there can be reason for.
 constexpr int kEnoughLooks = 8;
 
 }  // namespace
@@ -50,10 +48,10 @@ bool OverlappedSubmissions::PostAccept(Submission& submission,
     accepted_.Append(submission, FinishAccept(*call, nullptr));
   } else {
     CloseUnaccepted(*call);
-    if (!DiedWaiting(*started)) submission.result = *started;
+    submission.result = *started;
   }
   calls_.Give(call);
-  return *started >= 0 || DiedWaiting(*started);
+  return *started >= 0;
 }
 
 void OverlappedSubmissions::CompleteAccept(OverlappedCall* call,

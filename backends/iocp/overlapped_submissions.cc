@@ -132,8 +132,15 @@ StartedCall OverlappedSubmissions::Connect(OverlappedCall& call) {
 }
 
 StartedCall OverlappedSubmissions::Accept(OverlappedCall& call) {
-  Count();
-  return StartAccept(call, SkipsPackets(*call.submission->socket));
+  StartedCall started;
+  for (int i = 0; i < kEnoughAccepts; ++i) {
+    Count();
+    started = StartAccept(call, SkipsPackets(*call.submission->socket));
+    if (!started.has_value() || !DiedWaiting(*started)) break;
+    CloseUnaccepted(call);
+    call.overlapped = {};
+  }
+  return started;
 }
 
 // --- ending

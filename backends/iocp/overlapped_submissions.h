@@ -26,7 +26,8 @@ namespace weir::internal {
 //   kSend         WSASend, which ends when all is taken
 //   kConnect      bind, ConnectEx, SO_UPDATE_CONNECT_CONTEXT
 //   kAccept       AcceptEx, SO_UPDATE_ACCEPT_CONTEXT
-//   kAcceptMany   several of these, posted again when they end
+//   kAcceptMany   several of these, posted again when they end; a connection
+//                 that died while it waited is passed over, by both
 //   kReceiveMany  WSARecv into nothing, which waits and holds no buffer; then
 //                 receives that do not wait, for as long as there is something
 //
@@ -80,6 +81,10 @@ class OverlappedSubmissions {
   static bool SkipsPackets(const WatchedSocket& socket) {
     return (socket.backend_data & kSkipsPackets) != 0;
   }
+
+  // How many connections are taken, or found dead, at a time: the others have
+  // their turn.
+  static constexpr int kEnoughAccepts = 64;
 
   // Of a kReceiveMany, in Submission::burst.
   enum class Reading : std::uint32_t { kWaits, kReads, kDrained };
