@@ -128,10 +128,13 @@ void World::OpenPair(const Step& step) {
   Clear(step.slot);
   Clear(step.slot ^ 1);
   if (loop_ == nullptr) return;
-  conformance::Connection made = conformance::Connected(step.family);
+  const AddressFamily family = step.family == AddressFamily::kUnix
+                                   ? test::LocalFamily()
+                                   : step.family;
+  conformance::Connection made = conformance::Connected(family);
   Socket* const sockets[] = {&made.server, &made.client};
   auto connection = std::make_shared<Connection>(
-      step.family != AddressFamily::kUnix, NextBase());
+      family != AddressFamily::kUnix, NextBase());
   for (const int side : {0, 1}) {
     if (step.tight) Tighten(*sockets[side]);
     const int slot = step.slot ^ side;
