@@ -427,6 +427,7 @@ TEST_P(CancelConformance, O10_ASendThatWinsAgainstItsCancelBreaksNothing) {
 // One that has to wait is cancelled, wherever the system keeps it: a thread of
 // the kernel that was busy with it calls it interrupted.
 TEST_P(CancelConformance, O10_ASendThatWaitsInTheSystemIsCancelled) {
+  WEIR_SKIP_WITHOUT_UNIX_SOCKETS();
   constexpr int kSmall = 4096;
   auto pair = Must(Socket::Pair());
   MustOk(pair.first.SetOption(SocketOption::kSendBufferBytes, kSmall));
