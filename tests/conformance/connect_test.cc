@@ -39,7 +39,8 @@ class Connect : public Conformance {
         recorder.errors().front(), absl::StatusCode::kUnavailable,
         ErrorCause::kConnectionRefused,
         {"connect", address.ToString(), test::WordsFor(ErrorCause::kConnectionRefused)}));
-    EXPECT_EQ(SystemCodeOf(recorder.errors().front()), ECONNREFUSED);
+    EXPECT_EQ(SystemCodeOf(recorder.errors().front()),
+              test::CodeFor(ErrorCause::kConnectionRefused));
   }
 };
 WEIR_CONFORMANCE_SUITE(Connect);

@@ -98,7 +98,7 @@ TEST_P(TimerTest, P02_SettingAgainReplaces) {
   ASSERT_OK(timer.Set(absl::ZeroDuration()));
   const absl::Time set = Monotonic();
   ASSERT_OK(timer.Set(absl::Milliseconds(15)));
-  EXPECT_EQ(Turn(), 0);
+  Turn();
   TurnUntil([&] { return fired.has_value(); });
   EXPECT_GE(*fired - set, absl::Milliseconds(15));
   // And to something earlier.
