@@ -158,10 +158,11 @@ absl::Status LoopCore::TakeFailure(SocketState& socket, SocketRole& role) {
   absl::Status failure = platform::TakeError(socket.native, "connect",
                                              socket.ConnectTarget());
   const ErrorCause cause = CauseOf(failure);
+  // Where taking it does not clear it.
+  socket.failure_told.store(!failure.ok(), std::memory_order_relaxed);
   if (cause == ErrorCause::kConnectionReset ||
       cause == ErrorCause::kBrokenPipe) {
     role = SocketRole::kConnected;
-    socket.failure_told.store(true, std::memory_order_relaxed);
     failure = platform::SystemError(SystemCodeOf(failure).value_or(0),
                                     "socket");
   }
