@@ -113,6 +113,22 @@ list_skipped() {
     }'
 }
 
+# What the tests said that failed in LOG, the beginning of it.
+show_failures() {
+  awk -v most=60 '
+    / Test +#[0-9]+: .*\*\*\*(Failed|Timeout|Exception|Not Run)/ {
+      left = most
+    }
+    /^ *(Start +[0-9]+: |[0-9]+\/[0-9]+ Test +#)/ && !/\*\*\*/ { left = 0 }
+    /^[0-9]+% tests passed/ { left = 0 }
+    left > 0 { print; --left }' "$1"
+}
+
+for preset in "${PRESETS[@]}"; do
+  log=$LOGS/$preset-test.log
+  [[ ! -e $log ]] || show_failures "$log"
+done
+
 say ""
 say "Summary (full logs in $LOGS)"
 for preset in "${PRESETS[@]}"; do
