@@ -303,11 +303,4 @@ bool SendOffloadSupported() {
   return false;
 }
 
-bool TakesSegments(NativeSocket socket) {
-  DWORD value = 0;
-  int length = sizeof(value);
-  return ::getsockopt(ToSocket(socket), IPPROTO_UDP, UDP_SEND_MSG_SIZE,
-                      reinterpret_cast<char*>(&value), &length) == 0;
-}
-
 }  // namespace weir::platform
