@@ -32,6 +32,8 @@ def _cpu():
 
 # Two loads, one after the other on one server, send so many rounds of messages.
 _FEW = 20
+# By so many seconds after a load its server has nothing more to do.
+_SETTLED = 0.5
 _MORE_MESSAGES = 20_000
 
 
@@ -110,6 +112,8 @@ def instructions(server, build, connections=64, size=64):
             found = [_dump(running.pid, f"{out}.1")]
             for part, count in enumerate(rounds):
                 _send(running, build, connections, count, size)
+                # What the end of the connections costs belongs to their load.
+                time.sleep(_SETTLED)
                 found.append(_dump(running.pid, f"{out}.{part + 2}"))
     messages = connections * (rounds[1] - rounds[0])
     return {
