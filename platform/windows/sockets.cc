@@ -178,11 +178,17 @@ absl::StatusOr<ConnectResult> Connect(NativeSocket socket,
       ToSockaddr(address.is_unspecified() ? UnboundAddress(info.family)
                                           : address,
                  storage);
-  if (::connect(ToSocket(socket), reinterpret_cast<sockaddr*>(&storage),
-                length) == 0) {
-    return ConnectResult::kConnected;
-  }
-  const int error = LastErrorOf(socket);
+  const auto connect_once = [&] {
+    return ::connect(ToSocket(socket), reinterpret_cast<sockaddr*>(&storage),
+                     length) == 0
+               ? 0
+               : LastErrorOf(socket);
+  };
+  int error = connect_once();
+  // Wine passes on what Linux says to the first call after a connect that failed:
+  // that the next one may try.
+  if (error == WSAECONNABORTED) error = connect_once();
+  if (error == 0) return ConnectResult::kConnected;
   if (error == WSAEWOULDBLOCK) return ConnectResult::kInProgress;
   return SystemError(error, "connect", address.ToString());
 }
