@@ -228,7 +228,7 @@ TEST_P(EmbeddingTest, P07_TimersEndTheSleep) {
   std::thread([&] { MustOk(timer.Set(kDelay)); }).join();
   DriveUntil([&] { return fired == 3; });
   MustOk(timer.SetPeriodic(absl::Milliseconds(1)));
-  DriveUntil([&] { return fired == 6; });
+  DriveUntil([&] { return fired >= 6; });
   MustOk(timer.Cancel());
   ExpectQuiet();
 }
