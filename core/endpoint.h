@@ -23,6 +23,7 @@
 #include <span>
 #include <variant>
 
+#include "absl/base/attributes.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -425,8 +426,7 @@ class Endpoint final : public LoopRecord,
   const SocketType type_;
   // The loop's.
   const bool several_threads_;
-  // What it can hand over, it does: to a proactor.
-  // The mechanism transfers for it, unless it has refused the socket.
+  // What it can hand over to a proactor, it does, unless that refused the socket.
   bool submits_;
   std::atomic<SocketRole> role_;
   // A close was asked for, by whatever thread.
@@ -530,7 +530,7 @@ inline absl::StatusOr<std::size_t> Endpoint::SendCopy(ConstBuffer data) {
 }
 
 // Compiled into its only caller, which comes by for every message.
-[[gnu::always_inline]] inline int Endpoint::RunCalm(LoopCore::Frame& frame) {
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunCalm(LoopCore::Frame& frame) {
   frame.running = this;
   running_ = true;
   const std::span<std::byte> buffer = loop_->LentBuffer(frame);

@@ -99,12 +99,8 @@ int Endpoint::LendReceived(LoopCore::Frame& frame, ReceiveHandler& handler) {
 
 int Endpoint::RunUncalm(LoopCore::Frame& frame, std::span<std::byte> buffer,
                         std::int64_t tried) {
-  platform::IoOutcome outcome;
-  if (tried < 0) {
-    outcome = platform::AfterFailedTry(socket(), buffer);
-  } else {
-    outcome.bytes = static_cast<std::size_t>(tried);
-  }
+  const platform::IoOutcome outcome =
+      platform::AfterTry(socket(), buffer, tried);
   readable_ = true;
   const int told = outcome.bytes > 0 ? LendData(*calm_, buffer, outcome.bytes)
                                      : LendNothing(outcome);

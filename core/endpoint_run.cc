@@ -67,7 +67,7 @@ inline bool Endpoint::IsIdle(int told) const {
 }
 
 inline bool Endpoint::IsCalm() const {
-  return IsSettled() && !several_threads_ && !submits_ && !paused_ &&
+  return IsSettled() && !several_threads_ && !Submits() && !paused_ &&
          !readable_ && writable_ && sends_.empty() && ended_.empty() &&
          !closing_ && !refused_ && !broken_.load(std::memory_order_relaxed);
 }
@@ -136,12 +136,8 @@ int Endpoint::RunExpected(LoopCore::Frame& frame) {
   const std::int64_t tried = platform::TryReceive(socket(), buffer);
   if (tried <= 0 || tried == static_cast<std::int64_t>(buffer.size()))
       [[unlikely]] {
-    platform::IoOutcome outcome;
-    if (tried < 0) {
-      outcome = platform::AfterFailedTry(socket(), buffer);
-    } else {
-      outcome.bytes = static_cast<std::size_t>(tried);
-    }
+    const platform::IoOutcome outcome =
+        platform::AfterTry(socket(), buffer, tried);
     readable_ = true;
     FinishReceiveInto(record, outcome, buffer.size());
     return Run(Condition::kNone, Results());
@@ -185,12 +181,8 @@ inline bool Endpoint::SendPlain(OperationRecord* record) {
   const std::span<std::byte> data = record->buffers[0];
   const std::int64_t tried = platform::TrySend(socket(), data);
   if (tried != static_cast<std::int64_t>(data.size())) [[unlikely]] {
-    platform::IoOutcome outcome;
-    if (tried < 0) {
-      outcome = platform::AfterFailedTry(socket(), data);
-    } else {
-      outcome.bytes = static_cast<std::size_t>(tried);
-    }
+    const platform::IoOutcome outcome =
+        platform::AfterTry(socket(), data, tried);
     NoteUnsent(outcome);
     if (outcome.ok()) NoteSent(outcome.bytes, 1);
     return false;

@@ -290,12 +290,8 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
 
 // What is left of `data` of which a send has returned `tried`.
 void Endpoint::QueueUnsent(ConstBuffer data, std::int64_t tried) {
-  platform::IoOutcome outcome;
-  if (tried < 0) {
-    outcome = platform::AfterFailedTry(socket(), data);
-  } else {
-    outcome.bytes = static_cast<std::size_t>(tried);
-  }
+  const platform::IoOutcome outcome =
+      platform::AfterTry(socket(), data, tried);
   if (outcome.error != 0) {
     failure_ = platform::SystemError(outcome.error, "send");
   } else if (outcome.bytes < data.size()) {
@@ -307,7 +303,7 @@ void Endpoint::QueueUnsent(ConstBuffer data, std::int64_t tried) {
 void Endpoint::AppendCopy(ConstBuffer data) {
   if (data.empty()) return;
   if (LoopCore::Frame* const frame = FrameInHandler();
-      frame != nullptr && !submits_ && sends_.empty() &&
+      frame != nullptr && !Submits() && sends_.empty() &&
       data.size() < kWorthACall && Cork(*frame, data)) {
     return;
   }

@@ -19,9 +19,10 @@ constexpr int kMostRuns = 4;
 constexpr std::size_t kLentDatagramBytes = 16 * 64 * 1024;
 constexpr std::size_t kMostBlocks = 1024;
 
-Endpoint::Results TakeResults(Endpoint::Submissions& submissions) {
-  Submission& receive = submissions.receive;
-  Submission& send = submissions.send;
+Endpoint::Results TakeResults(Endpoint& endpoint) {
+  if (endpoint.submissions == nullptr) return {};
+  Submission& receive = endpoint.submissions->receive;
+  Submission& send = endpoint.submissions->send;
   return {.has_received = std::exchange(receive.reported, false),
           .has_sent = std::exchange(send.reported, false),
           .received = receive.result,
@@ -117,10 +118,7 @@ int LoopCore::RunEndpoint(Endpoint& endpoint) {
     endpoint.Refuse(std::move(refusal));
     Acquire();
   }
-  Endpoint::Results results;
-  if (endpoint.submissions != nullptr) {
-    results = TakeResults(*endpoint.submissions);
-  }
+  const Endpoint::Results results = TakeResults(endpoint);
   Release();
   const int told = endpoint.Run(conditions, results);
   keep = nullptr;
@@ -131,10 +129,7 @@ int LoopCore::RunEndpoint(Endpoint& endpoint) {
 
 void LoopCore::ShutDownEndpoint(std::shared_ptr<Endpoint> endpoint) {
   const Condition conditions = ReadyList::TakeConditions(*endpoint);
-  Endpoint::Results results;
-  if (endpoint->submissions != nullptr) {
-    results = TakeResults(*endpoint->submissions);
-  }
+  const Endpoint::Results results = TakeResults(*endpoint);
   Release();
   const int told = endpoint->ShutDown(conditions, results);
   Acquire();

@@ -83,10 +83,6 @@ bool IsOldFailure(SocketState& state, ErrorCause cause) {
          state.failure_told.exchange(true, std::memory_order_relaxed);
 }
 
-platform::IoOutcome Succeeded(std::int64_t bytes) {
-  return {.bytes = static_cast<std::size_t>(bytes)};
-}
-
 // What a transfer on `state` means; `wanted` is how much was offered. A short
 // transfer on a stream has drained the direction (R05); one of a datagram
 // socket has not.
@@ -324,8 +320,7 @@ absl::StatusOr<Transfer> Socket::FinishReceive(std::span<std::byte> buffer,
                                                std::int64_t tried) {
   if (!is_open()) return NotOpen("receive");
   return Finish(*state(),
-                tried < 0 ? platform::AfterFailedTry(front_->native, buffer)
-                          : Succeeded(tried),
+                platform::AfterTry(front_->native, buffer, tried),
                 buffer.size(), Condition::kReadable, "receive");
 }
 
@@ -343,8 +338,7 @@ absl::StatusOr<Transfer> Socket::FinishSend(std::span<const std::byte> data,
                                             std::int64_t tried) {
   if (!is_open()) return NotOpen("send");
   return Finish(*state(),
-                tried < 0 ? platform::AfterFailedTry(front_->native, data)
-                          : Succeeded(tried),
+                platform::AfterTry(front_->native, data, tried),
                 data.size(), Condition::kWritable, "send");
 }
 

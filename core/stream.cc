@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "absl/strings/str_cat.h"
 #include "core/attach_socket.h"
 #include "core/endpoint_owner.h"
@@ -38,7 +39,7 @@ absl::Status NotConnected(const std::shared_ptr<Endpoint>& endpoint,
 }
 
 // Out of line: what is done for every small piece of data is short.
-[[gnu::noinline]] absl::StatusOr<std::size_t> NoStreamToSend() {
+ABSL_ATTRIBUTE_NOINLINE absl::StatusOr<std::size_t> NoStreamToSend() {
   return Of(nullptr).Check("send");
 }
 

@@ -35,24 +35,26 @@ struct IoOutcome {
 IoOutcome AfterFailedTry(NativeSocket socket, std::span<std::byte> buffer);
 IoOutcome AfterFailedTry(NativeSocket socket, std::span<const std::byte> data);
 
-// Up to buffer.size() bytes of a stream, or one datagram (its rest is lost).
-// 0 bytes into a buffer that is not empty: the stream's end, or an empty
-// datagram.
-inline IoOutcome Receive(NativeSocket socket, std::span<std::byte> buffer) {
-  const std::int64_t tried = TryReceive(socket, buffer);
+// What Receive() or Send() returns whose first try has returned `tried` just now.
+template <typename Byte>
+IoOutcome AfterTry(NativeSocket socket, std::span<Byte> buffer,
+                   std::int64_t tried) {
   if (tried < 0) [[unlikely]] {
     return AfterFailedTry(socket, buffer);
   }
   return {.bytes = static_cast<std::size_t>(tried)};
 }
 
+// Up to buffer.size() bytes of a stream, or one datagram (its rest is lost).
+// 0 bytes into a buffer that is not empty: the stream's end, or an empty
+// datagram.
+inline IoOutcome Receive(NativeSocket socket, std::span<std::byte> buffer) {
+  return AfterTry(socket, buffer, TryReceive(socket, buffer));
+}
+
 // As much of `data` as the socket takes at once, or one datagram.
 inline IoOutcome Send(NativeSocket socket, std::span<const std::byte> data) {
-  const std::int64_t tried = TrySend(socket, data);
-  if (tried < 0) [[unlikely]] {
-    return AfterFailedTry(socket, data);
-  }
-  return {.bytes = static_cast<std::size_t>(tried)};
+  return AfterTry(socket, data, TrySend(socket, data));
 }
 
 // How many buffers one call fills or empties.
