@@ -1,6 +1,5 @@
 #include "platform/posix/sockaddr.h"
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -13,33 +12,6 @@
 
 namespace weir::platform {
 namespace {
-
-struct FamilyRow {
-  AddressFamily family;
-  int system;
-};
-
-constexpr FamilyRow kFamilies[] = {
-    {AddressFamily::kUnspecified, AF_UNSPEC},
-    {AddressFamily::kIpv4, AF_INET},
-    {AddressFamily::kIpv6, AF_INET6},
-    {AddressFamily::kUnix, AF_UNIX},
-};
-
-// Structures are copied in and out rather than aliased.
-template <typename T>
-socklen_t Store(const T& from, sockaddr_storage& storage) {
-  static_assert(sizeof(T) <= sizeof(sockaddr_storage));
-  std::memcpy(&storage, &from, sizeof(T));
-  return sizeof(T);
-}
-
-template <typename T>
-T Load(const sockaddr_storage& storage) {
-  T to;
-  std::memcpy(&to, &storage, sizeof(T));
-  return to;
-}
 
 socklen_t StoreUnix(std::string_view name, sockaddr_storage& storage) {
   sockaddr_un un;
@@ -71,38 +43,11 @@ SocketAddress LoadUnix(const sockaddr_storage& storage, socklen_t length) {
 
 }  // namespace
 
-int ToSystemFamily(AddressFamily family) {
-  for (const FamilyRow& row : kFamilies) {
-    if (row.family == family) return row.system;
-  }
-  return AF_UNSPEC;
-}
-
-AddressFamily FromSystemFamily(int family) {
-  for (const FamilyRow& row : kFamilies) {
-    if (row.system == family) return row.family;
-  }
-  return AddressFamily::kUnspecified;
-}
-
 socklen_t ToSockaddr(const SocketAddress& address, sockaddr_storage& storage) {
   switch (address.family()) {
-    case AddressFamily::kIpv4: {
-      sockaddr_in in = {};
-      in.sin_family = AF_INET;
-      in.sin_port = htons(address.port());
-      std::memcpy(&in.sin_addr, address.ip_bytes().data(), sizeof(in.sin_addr));
-      return Store(in, storage);
-    }
-    case AddressFamily::kIpv6: {
-      sockaddr_in6 in6 = {};
-      in6.sin6_family = AF_INET6;
-      in6.sin6_port = htons(address.port());
-      in6.sin6_scope_id = address.scope_id();
-      std::memcpy(&in6.sin6_addr, address.ip_bytes().data(),
-                  sizeof(in6.sin6_addr));
-      return Store(in6, storage);
-    }
+    case AddressFamily::kIpv4:
+    case AddressFamily::kIpv6:
+      return static_cast<socklen_t>(StoreIp(address, storage));
     case AddressFamily::kUnix:
       return StoreUnix(address.unix_name_bytes(), storage);
     case AddressFamily::kUnspecified:
@@ -115,21 +60,9 @@ socklen_t ToSockaddr(const SocketAddress& address, sockaddr_storage& storage) {
 SocketAddress FromSockaddr(const sockaddr_storage& storage, socklen_t length) {
   if (length < offsetof(sockaddr, sa_data)) return SocketAddress();
   switch (storage.ss_family) {
-    case AF_INET: {
-      if (length < sizeof(sockaddr_in)) return SocketAddress();
-      const sockaddr_in in = Load<sockaddr_in>(storage);
-      SocketAddress::Ipv4Bytes bytes;
-      std::memcpy(bytes.data(), &in.sin_addr, bytes.size());
-      return SocketAddress::Ipv4(bytes, ntohs(in.sin_port));
-    }
-    case AF_INET6: {
-      if (length < sizeof(sockaddr_in6)) return SocketAddress();
-      const sockaddr_in6 in6 = Load<sockaddr_in6>(storage);
-      SocketAddress::Ipv6Bytes bytes;
-      std::memcpy(bytes.data(), &in6.sin6_addr, bytes.size());
-      return SocketAddress::Ipv6(bytes, ntohs(in6.sin6_port),
-                                 in6.sin6_scope_id);
-    }
+    case AF_INET:
+    case AF_INET6:
+      return LoadIp(storage, length);
     case AF_UNIX:
       return LoadUnix(storage, length);
     default:

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "platform/ip_sockaddr.h"
 #include "weir/native_socket.h"
 #include "weir/socket_address.h"
 
@@ -18,11 +19,6 @@ inline int ToDescriptor(NativeSocket socket) {
 inline NativeSocket FromDescriptor(int descriptor) {
   return static_cast<NativeSocket>(static_cast<std::intptr_t>(descriptor));
 }
-
-// AF_INET, AF_INET6, AF_UNIX or AF_UNSPEC.
-int ToSystemFamily(AddressFamily family);
-// Any other family gives kUnspecified.
-AddressFamily FromSystemFamily(int family);
 
 // Writes `address` to `storage`, only the bytes that count, and returns how
 // many: what the system calls ask for.

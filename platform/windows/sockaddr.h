@@ -3,15 +3,11 @@
 #ifndef WEIR_PLATFORM_WINDOWS_SOCKADDR_H_
 #define WEIR_PLATFORM_WINDOWS_SOCKADDR_H_
 
+#include "platform/ip_sockaddr.h"
 #include "platform/windows/winsock.h"
 #include "weir/socket_address.h"
 
 namespace weir::platform {
-
-// AF_INET, AF_INET6, AF_UNIX or AF_UNSPEC.
-int ToSystemFamily(AddressFamily family);
-// Any other family gives kUnspecified.
-AddressFamily FromSystemFamily(int family);
 
 // Writes `address` to `storage`, only the bytes that count, and returns how
 // many: what the system calls ask for.
