@@ -10,30 +10,17 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
-#include <cstdlib>
-#include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tests/conformance/operations.h"
+#include "tests/support/counted_new.h"
 #include "weir/task.h"
 
 namespace {
 
-std::atomic<std::size_t> allocations{0};
 std::atomic<int> send_calls{0};
-
-void* Allocate(std::size_t size, std::size_t alignment) {
-  void* memory = nullptr;
-  if (posix_memalign(&memory, alignment, size == 0 ? 1 : size) != 0) {
-    std::abort();
-  }
-  ++allocations;
-  return memory;
-}
-
-constexpr std::size_t kUsual = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
 template <typename Function>
 Function* Next(const char* name) {
@@ -41,23 +28,6 @@ Function* Next(const char* name) {
 }
 
 }  // namespace
-
-void* operator new(std::size_t size) { return Allocate(size, kUsual); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return Allocate(size, static_cast<std::size_t>(alignment));
-}
-// Else that of a sanitizer, which does not know the delete below.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return Allocate(size, kUsual);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
 
 extern "C" {
 ssize_t send(int socket, const void* data, std::size_t size, int flags) {
@@ -88,6 +58,8 @@ int sendmmsg(int socket, mmsghdr* messages, unsigned count, int flags) {
 
 namespace weir::conformance {
 namespace {
+
+using test::allocations;
 
 class OperationCost : public OperationsTest {
  protected:

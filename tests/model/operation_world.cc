@@ -213,6 +213,41 @@ void World::DoToEnd(const Step& step) {
   }
 }
 
+// What is done to all kinds alike.
+void World::DoToAny(const SubjectPtr& subject, const Step& step) {
+  switch (step.act) {
+    case Act::kPause:
+      Pause(subject, true);
+      break;
+    case Act::kResume:
+      Pause(subject, false);
+      break;
+    case Act::kCancelOne:
+      CancelOne(subject, step);
+      break;
+    case Act::kCancelAll:
+      CancelAll(subject);
+      break;
+    case Act::kClose:
+      Close(subject, step);
+      break;
+    case Act::kDestroy:
+      Destroy(*subject);
+      break;
+    case Act::kMove:
+      Move(*subject);
+      break;
+    case Act::kMisuse:
+      Misuse(subject, step);
+      break;
+    case Act::kAskHandles:
+      AskHandles(subject);
+      break;
+    default:
+      break;
+  }
+}
+
 void World::React(const std::vector<Step>& steps) {
   for (const Step& step : steps) Do(step);
 }

@@ -87,6 +87,7 @@ class World {
   // --- the script
   void Do(const Step& step);
   void DoToEnd(const Step& step);
+  void DoToAny(const SubjectPtr& subject, const Step& step);
   void React(const std::vector<Step>& steps);
   void Turn(const Step& step);
   void Idle();

@@ -59,34 +59,8 @@ void World::DoToListener(const SubjectPtr& subject, const Step& step) {
     case Act::kStartReceive:
       StartAccepting(subject, step);
       break;
-    case Act::kPause:
-      Pause(subject, true);
-      break;
-    case Act::kResume:
-      Pause(subject, false);
-      break;
-    case Act::kCancelOne:
-      CancelOne(subject, step);
-      break;
-    case Act::kCancelAll:
-      CancelAll(subject);
-      break;
-    case Act::kClose:
-      Close(subject, step);
-      break;
-    case Act::kDestroy:
-      Destroy(*subject);
-      break;
-    case Act::kMove:
-      Move(*subject);
-      break;
-    case Act::kMisuse:
-      Misuse(subject, step);
-      break;
-    case Act::kAskHandles:
-      AskHandles(subject);
-      break;
     default:
+      DoToAny(subject, step);
       break;
   }
 }
