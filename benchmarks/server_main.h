@@ -7,6 +7,8 @@
 
 #include <netinet/in.h>
 
+#include <memory>
+
 #include "benchmarks/flags.h"
 
 namespace benchmarks {
@@ -28,6 +30,14 @@ void SetNoDelay(int listener);
 
 // Prints "listening on ADDRESS:PORT", where `socket` is bound.
 void Announce(int socket);
+
+// Makes a `Server` of a socket that listens or is bound, and runs it for good.
+template <typename Server>
+[[noreturn]] void Serve(int socket) {
+  const auto server = std::make_unique<Server>(socket);
+  Announce(socket);
+  server->Run();
+}
 
 }  // namespace benchmarks
 

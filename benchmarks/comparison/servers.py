@@ -154,5 +154,18 @@ def load(build, program, *arguments, cpu=None, timeout=600):
     return json.loads(done.stdout)
 
 
+def load_for(seconds, running, build, program, *arguments, cpu):
+    """What `program` says that loads the server for so long, after a warm-up."""
+    return load(
+        build,
+        program,
+        f"--connect={running.address}",
+        f"--warm-up={seconds / 4}",
+        f"--seconds={seconds}",
+        *arguments,
+        cpu=cpu,
+    )
+
+
 def say(text):
     print(text, file=sys.stderr, flush=True)

@@ -14,13 +14,12 @@ def ask(build, count, seconds, size=64, name="churn", case=CASE):
     )
 
     def measure(running, _, __, load_cpu):
-        found = servers.load(
+        found = servers.load_for(
+            seconds,
+            running,
             build,
             "churn_load",
-            f"--connect={running.address}",
             f"--size={size}",
-            f"--warm-up={seconds / 4}",
-            f"--seconds={seconds}",
             f"--pid={running.pid}",
             cpu=load_cpu,
         )

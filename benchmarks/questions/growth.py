@@ -14,13 +14,12 @@ def ask(build, count, seconds):
     )
 
     def measure(running, _, connections, load_cpu):
-        found = servers.load(
+        found = servers.load_for(
+            seconds,
+            running,
             build,
             "tcp_load",
-            f"--connect={running.address}",
             f"--connections={connections}",
-            f"--warm-up={seconds / 4}",
-            f"--seconds={seconds}",
             f"--pid={running.pid}",
             cpu=load_cpu,
         )

@@ -17,14 +17,13 @@ def ask(build, count, seconds):
     question.title += f" ({rate:,.0f} messages a second)"
 
     def measure(running, _, __, load_cpu):
-        found = servers.load(
+        found = servers.load_for(
+            seconds,
+            running,
             build,
             "tcp_load",
-            f"--connect={running.address}",
             "--way=open",
             f"--rate={rate}",
-            f"--warm-up={seconds / 4}",
-            f"--seconds={seconds}",
             cpu=load_cpu,
         )
         return {name: found["latency_ns"][name] / 1000 for name in PERCENTILES}
@@ -37,12 +36,7 @@ def ask(build, count, seconds):
 def _half_load(build, seconds):
     server_cpu, load_cpu = rounds.processors()
     with servers.run(servers.TCP_ECHO[0], build, cpu=server_cpu) as running:
-        found = servers.load(
-            build,
-            "tcp_load",
-            f"--connect={running.address}",
-            f"--warm-up={seconds / 4}",
-            f"--seconds={seconds}",
-            cpu=load_cpu,
+        found = servers.load_for(
+            seconds, running, build, "tcp_load", cpu=load_cpu
         )
     return found["messages"] / found["seconds"] / 2

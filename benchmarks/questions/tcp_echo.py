@@ -23,15 +23,14 @@ def ask(build, count, seconds):
 
     def measure(running, _, case, load_cpu):
         connections, size, in_flight = CASES[case]
-        found = servers.load(
+        found = servers.load_for(
+            seconds,
+            running,
             build,
             "tcp_load",
-            f"--connect={running.address}",
             f"--connections={connections}",
             f"--size={size}",
             f"--in-flight={in_flight}",
-            f"--warm-up={seconds / 4}",
-            f"--seconds={seconds}",
             f"--pid={running.pid}",
             cpu=load_cpu,
         )

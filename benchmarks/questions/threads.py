@@ -31,14 +31,8 @@ def ask(build, count, seconds):
     ]
 
     def measure(running, _, __, load_cpu):
-        found = servers.load(
-            build,
-            "tcp_load",
-            f"--connect={running.address}",
-            f"--warm-up={seconds / 4}",
-            f"--seconds={seconds}",
-            f"--pid={running.pid}",
-            cpu=load_cpu,
+        found = servers.load_for(
+            seconds, running, build, "tcp_load", f"--pid={running.pid}", cpu=load_cpu
         )
         return found["server_cpu_ns"] / found["messages"] / 1000
 

@@ -123,9 +123,6 @@ class Server {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int listener =
-      benchmarks::ListenOn(benchmarks::ParseServerFlags(argc, argv));
-  const auto server = std::make_unique<Server>(listener);
-  benchmarks::Announce(listener);
-  server->Run();
+  benchmarks::Serve<Server>(
+      benchmarks::ListenOn(benchmarks::ParseServerFlags(argc, argv)));
 }

@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <vector>
 
 #include "benchmarks/server_main.h"
@@ -330,9 +329,6 @@ class Server {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int listener =
-      benchmarks::ListenOn(benchmarks::ParseServerFlags(argc, argv));
-  const auto server = std::make_unique<Server>(listener);
-  benchmarks::Announce(listener);
-  server->Run();
+  benchmarks::Serve<Server>(
+      benchmarks::ListenOn(benchmarks::ParseServerFlags(argc, argv)));
 }

@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cerrno>
-#include <memory>
 
 #include "benchmarks/server_main.h"
 
@@ -67,9 +66,6 @@ class Server {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int socket =
-      benchmarks::BindDatagram(benchmarks::ParseServerFlags(argc, argv));
-  const auto server = std::make_unique<Server>(socket);
-  benchmarks::Announce(socket);
-  server->Run();
+  benchmarks::Serve<Server>(
+      benchmarks::BindDatagram(benchmarks::ParseServerFlags(argc, argv)));
 }
