@@ -1,5 +1,5 @@
-// A backend as a user of Weir would write one: poll(2) or WSAPoll, from the
-// public header weir/backend.h alone. Nothing of Weir's own backends or platform is used.
+// A backend as a user of Weir would write one: poll(2), from the public
+// header weir/backend.h alone. Nothing of Weir's own backends or platform is used.
 
 #ifndef WEIR_TESTS_BACKENDS_POLL_BACKEND_H_
 #define WEIR_TESTS_BACKENDS_POLL_BACKEND_H_

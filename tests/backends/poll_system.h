@@ -1,4 +1,4 @@
-// The two system calls of PollBackend, on POSIX and on Windows.
+// The two system calls of PollBackend.
 
 #ifndef WEIR_TESTS_BACKENDS_POLL_SYSTEM_H_
 #define WEIR_TESTS_BACKENDS_POLL_SYSTEM_H_
@@ -18,16 +18,16 @@ struct PollRequest {
   Condition found = Condition::kNone;
 };
 
-// poll(2), WSAPoll. False if it failed for good.
+// poll(2). False if it failed for good.
 bool PollFor(std::span<PollRequest> requests, std::int64_t timeout_ns);
 
-// Something that becomes readable: a pipe, or where poll takes none, a socket.
+// Something that becomes readable: a pipe.
 class PollWakeUp {
  public:
   PollWakeUp();
   ~PollWakeUp();
 
-  // Async-signal-safe on POSIX.
+  // Async-signal-safe.
   void Signal();
   void Drain();
   NativeSocket handle() const;
