@@ -65,6 +65,7 @@ Endpoint::Guard::Guard(Endpoint& endpoint) : endpoint_(endpoint) {
     endpoint_.mu_.Lock();
   } else {
     access_.emplace(*endpoint_.loop_);
+    if (*access_) endpoint_.TakeLongWay();
   }
 }
 
@@ -157,19 +158,6 @@ void Endpoint::Release(OperationRecord* record) {
 
 absl::Status Endpoint::Start(OperationRecord* record, const char* operation,
                              const OperationOptions& options) {
-  if (FrameInHandler() != nullptr && expecting_ && !again_ && corked_ == 0 &&
-      !loop_->has_commands() && !loop_->stopped() &&
-      options.timeout == absl::InfiniteDuration() &&
-      options.handle == nullptr && record->kind != Kind::kReset) [[likely]] {
-    record->phase = Phase::kQueued;
-    if (IsReceive(record->kind)) {
-      receives_.Push(record);
-    } else {
-      if (record->kind != Kind::kSendFile) CountUnsent(record->size);
-      sends_.Push(record);
-    }
-    return absl::OkStatus();
-  }
   if (MayStartHere() && options.timeout == absl::InfiniteDuration() &&
       options.handle == nullptr &&
       !(IsReceive(record->kind) &&
@@ -243,6 +231,7 @@ absl::Status Endpoint::StartWithCare(OperationRecord* record,
 }
 
 void Endpoint::Admit(OperationRecord* record, absl::Duration timeout) {
+  TakeLongWay();
   if (corked_ > 0 && !IsReceive(record->kind)) QueueCorked();
   if (record->kind != Kind::kSendFile) CountUnsent(record->size);
   if (closing_) {
@@ -263,8 +252,9 @@ void Endpoint::Admit(OperationRecord* record, absl::Duration timeout) {
 // Whoever runs the endpoint looks again before it leaves. One that has finished
 // is not the loop's any more, and may be gone before the loop gets to it.
 void Endpoint::Schedule() {
+  TakeLongWay();
+  LeaveShortWay();
   calm_ = nullptr;
-  expects_ = false;
   if (finished_) return;
   if (running_) {
     again_ = true;
@@ -384,6 +374,7 @@ absl::Status Endpoint::CancelAll() {
 }
 
 void Endpoint::ApplyCancelAll() {
+  TakeLongWay();
   // What is corked waits to be sent, as what is queued does.
   QueueCorked();
   if (type_ == SocketType::kStream && !send_submitted_) {

@@ -19,11 +19,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
+#include <utility>
 #include <variant>
 
-#include "absl/base/attributes.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -33,6 +34,7 @@
 #include "core/mutex.h"
 #include "core/operation_record.h"
 #include "core/readiness_state.h"
+#include "core/thread_local.h"
 #include "platform/socket_io.h"
 #include "weir/backend.h"
 #include "weir/datagram_socket.h"
@@ -62,6 +64,43 @@ class Endpoint final : public LoopRecord,
   // Takes the record over. `operation` is what errors are called.
   absl::Status Start(OperationRecord* record, const char* operation,
                      const OperationOptions& options);
+
+  // A transfer with one buffer, and nothing to be asked about it.
+  struct ShortTransfer {
+    enum class State : std::uint8_t { kNone, kWaits, kTold };
+
+    ShortTransfer() {}
+    ~ShortTransfer() {
+      if (state != State::kNone) handler.~CompletionHandler();
+    }
+    void Start(std::span<std::byte> data, CompletionHandler& given) {
+      buffer = data;
+      new (&handler) CompletionHandler(std::move(given));
+      state = State::kWaits;
+    }
+
+    std::span<std::byte> buffer;
+    // While the state is not kNone.
+    union {
+      CompletionHandler handler;
+    };
+    State state = State::kNone;
+  };
+  // Transfers that are started and told in the course of one RunExpected, but
+  // for a receive that waits when it is over: they need no record. Whatever
+  // else comes up finds them in the queues (TakeLongWay).
+  struct ShortWay {
+    ShortTransfer receive;
+    ShortTransfer send;
+  };
+  // What `operation`, started without any wish, may be: a transfer of the short
+  // way, if the handler that this thread is in was called by it.
+  ShortTransfer* ShortReceive() {
+    return TakesShortWay() ? Unused(short_way_->receive) : nullptr;
+  }
+  ShortTransfer* ShortSend() {
+    return TakesShortWay() && corked_ == 0 ? Unused(short_way_->send) : nullptr;
+  }
   absl::Status Cancel(OperationRecord& record);
   absl::Status CancelAll();
   absl::Status Close(CloseHandler handler, CloseMode mode);
@@ -242,7 +281,7 @@ class Endpoint final : public LoopRecord,
   // waits to be sent.
   bool MayCork(ConstBuffer data) const {
     return calm_ != nullptr && data.size() - 1 < kWorthACall - 1 &&
-           !loop_->has_commands() && !loop_->stopped();
+           !loop_->has_commands_or_stopped();
   }
   static bool IsLent(const LoopCore::Frame& frame, ConstBuffer data) {
     return reinterpret_cast<std::uintptr_t>(data.data()) -
@@ -281,6 +320,8 @@ class Endpoint final : public LoopRecord,
            !closed_.load(std::memory_order_relaxed) &&
            !broken_.load(std::memory_order_relaxed);
   }
+  // After so many rounds of one run the others have their turn.
+  static constexpr int kMostRounds = 8;
   // Asks for a Run.
   void Schedule();
   OperationQueue& QueueOf(const OperationRecord& record);
@@ -293,8 +334,28 @@ class Endpoint final : public LoopRecord,
   bool IsIdle(int told) const;
   void FindShortWay();
   bool IsCalm() const;
-  void EndPlain(OperationRecord* record, std::size_t bytes);
-  bool SendPlain(OperationRecord* record);
+
+  // --- the short way: endpoint_short_way.h, endpoint_short_way.cc
+  bool TakesShortWay() const {
+    return on_short_way_ == this && !loop_->has_commands_or_stopped();
+  }
+  static ShortTransfer* Unused(ShortTransfer& transfer) {
+    return transfer.state == ShortTransfer::State::kNone ? &transfer : nullptr;
+  }
+  void TakeShortWay();
+  void LeaveShortWay() {
+    expects_ = false;
+    if (on_short_way_ == this) on_short_way_ = nullptr;
+  }
+  void TakeLongWay() {
+    if (short_way_ != nullptr) [[unlikely]]
+      QueueShortTransfers();
+  }
+  void QueueShortTransfers();
+  void QueueShortTransfer(OperationRecord::Kind kind, ShortTransfer& transfer);
+  static void Tell(ShortTransfer& transfer, const Completion& done);
+  int RunUnexpected(std::int64_t tried);
+  void LeaveShortSend(std::int64_t tried);
   // Persistent model: what is watched stays the same until the end.
   bool IsSettled() const {
     return watched_ && !again_ && !handle_closed_ &&
@@ -421,6 +482,11 @@ class Endpoint final : public LoopRecord,
     return receiver_.index() != 0 && !paused_ && !resting_;
   }
 
+  // Whose handlers this thread is calling in RunExpected, until something comes
+  // up.
+  WEIR_IN_STATIC_BLOCK
+  static inline constinit thread_local const Endpoint* on_short_way_ = nullptr;
+
   const std::shared_ptr<LoopCore> loop_;
   const AddressFamily family_;
   const SocketType type_;
@@ -442,10 +508,9 @@ class Endpoint final : public LoopRecord,
   // The receiver, if that is all. Found at the end of a run: whatever changes
   // asks for another one.
   ReceiveHandler* calm_ = nullptr;
-  // The same of a receive: what may be is found when a run ends.
+  // The same of a receive, in short_way_ or in receives_: what may be is found
+  // when a run ends.
   bool expects_ = false;
-  // In RunExpected: what is started here is looked at when the handler returns.
-  bool expecting_ = false;
   bool readable_;
   bool writable_ = true;
   // The peer's close, or an error, was reported: an end that may never be
@@ -492,6 +557,7 @@ class Endpoint final : public LoopRecord,
   // What the loop was asked to watch.
   Watch settled_;
 
+  std::unique_ptr<ShortWay> short_way_;
   OperationQueue receives_;
   OperationQueue sends_;
   // Those that wait for the loss of the connection.
@@ -527,28 +593,6 @@ inline absl::StatusOr<std::size_t> Endpoint::SendCopy(ConstBuffer data) {
     return unsent_.load(std::memory_order_relaxed) + data.size();
   }
   return SendCopyWithCare(data);
-}
-
-// Compiled into its only caller, which comes by for every message.
-ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunCalm(LoopCore::Frame& frame) {
-  frame.running = this;
-  running_ = true;
-  const std::span<std::byte> buffer = loop_->LentBuffer(frame);
-  const std::int64_t tried = platform::TryReceive(socket(), buffer);
-  if (tried <= 0 || tried == static_cast<std::int64_t>(buffer.size()) ||
-      hangup_reported_) [[unlikely]] {
-    return RunUncalm(frame, buffer, tried);
-  }
-  loop_->CountLentBufferHere();
-  (*calm_)(Received{.data = buffer.first(static_cast<std::size_t>(tried)),
-                    .status = {}});
-  if (corked_ > 0) Uncork();
-  frame.running = nullptr;
-  running_ = false;
-  if (calm_ == nullptr) [[unlikely]] {
-    return 1 + Run(Condition::kNone, Results());
-  }
-  return 1;
 }
 
 }  // namespace weir::internal

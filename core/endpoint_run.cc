@@ -8,12 +8,6 @@
 #include "platform/socket_io.h"
 
 namespace weir::internal {
-namespace {
-
-// After so many rounds of one run the others have their turn.
-constexpr int kMostRounds = 8;
-
-}  // namespace
 
 // Calls the handlers of what has ended; what ends meanwhile comes in the next
 // round.
@@ -77,12 +71,13 @@ void Endpoint::FindShortWay() {
   calm_ = calm && receives_.empty() ? std::get_if<ReceiveHandler>(&receiver_)
                                     : nullptr;
   expects_ = calm && receiver_.index() == 0 && receives_.HasOne() &&
-             receives_.front()->IsPlain() && !end_seen_ && !hangup_reported_ &&
-             failure_.ok();
+             receives_.front()->IsPlainReceive() && !end_seen_ &&
+             !hangup_reported_ && failure_.ok();
 }
 
 int Endpoint::Run(Condition conditions, const Results& results) {
   Lock();
+  TakeLongWay();
   reports_ |= conditions;
   if (results.has_received) {
     results_.has_received = true;
@@ -125,72 +120,6 @@ int Endpoint::Run(Condition conditions, const Results& results) {
   FindShortWay();
   Unlock();
   return told;
-}
-
-// What a run comes to for the most ordinary of transfers: one receive that waits,
-// and then, as a rule, one send that its handler starts, which starts the next
-// receive. Whatever else comes up is left to a run in earnest.
-int Endpoint::RunExpected(LoopCore::Frame& frame) {
-  OperationRecord* const record = receives_.front();
-  const std::span<std::byte> buffer = record->buffers[0];
-  const std::int64_t tried = platform::TryReceive(socket(), buffer);
-  if (tried <= 0 || tried == static_cast<std::int64_t>(buffer.size()))
-      [[unlikely]] {
-    const platform::IoOutcome outcome =
-        platform::AfterTry(socket(), buffer, tried);
-    readable_ = true;
-    FinishReceiveInto(record, outcome, buffer.size());
-    return Run(Condition::kNone, Results());
-  }
-  frame.running = this;
-  running_ = expecting_ = true;
-  receives_.Pop();
-  EndPlain(record, static_cast<std::size_t>(tried));
-  int told = 1;
-  while (!again_) {
-    if (corked_ > 0) Uncork();
-    OperationRecord* const send = sends_.front();
-    if (send == nullptr) break;
-    if (told > kMostRounds || !SendPlain(send)) {
-      again_ = true;
-    } else {
-      ++told;
-    }
-  }
-  frame.running = nullptr;
-  running_ = expecting_ = false;
-  if (again_) [[unlikely]] {
-    return told + Run(Condition::kNone, Results());
-  }
-  expects_ = receives_.HasOne() && receives_.front()->IsPlain();
-  return told;
-}
-
-// Tells of `record`, which is in no queue any more, and has gone well.
-inline void Endpoint::EndPlain(OperationRecord* record, std::size_t bytes) {
-  record->phase = OperationRecord::Phase::kDone;
-  record->result.bytes = bytes;
-  record->IndicatePlain();
-  if (!loop_->GiveOperationHere(record)) delete record;
-}
-
-// Sends all of the only send that waits, and tells of it. False if there is more
-// to do about it.
-inline bool Endpoint::SendPlain(OperationRecord* record) {
-  if (!sends_.HasOne() || !record->IsPlain()) return false;
-  const std::span<std::byte> data = record->buffers[0];
-  const std::int64_t tried = platform::TrySend(socket(), data);
-  if (tried != static_cast<std::int64_t>(data.size())) [[unlikely]] {
-    const platform::IoOutcome outcome =
-        platform::AfterTry(socket(), data, tried);
-    NoteUnsent(outcome);
-    if (outcome.ok()) NoteSent(outcome.bytes, 1);
-    return false;
-  }
-  CountUnsent(std::uint64_t{0} - data.size());
-  sends_.Pop();
-  EndPlain(record, data.size());
-  return true;
 }
 
 // What is to be watched from here on; or another run, in the next turn.

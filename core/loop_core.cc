@@ -144,6 +144,7 @@ bool LoopCore::Enqueue(Command command) {
     if (inbox_closed_) return false;
     commands_.push_back(std::move(command));
     has_commands_.store(true, std::memory_order_seq_cst);
+    has_commands_or_stopped_.store(true, std::memory_order_seq_cst);
   }
   WakeIfWaiting();
   ApplyLeftCommands();
@@ -157,6 +158,11 @@ void LoopCore::ApplyCommands(std::vector<Command>& spent) {
       absl::MutexLock lock(&inbox_mu_);
       commands.swap(commands_);
       has_commands_.store(false, std::memory_order_relaxed);
+      has_commands_or_stopped_.store(false, std::memory_order_seq_cst);
+      // Stop sets both, this one last.
+      if (stopped_.load(std::memory_order_seq_cst)) {
+        has_commands_or_stopped_.store(true, std::memory_order_seq_cst);
+      }
     }
     for (Command& command : commands) {
       command();
@@ -507,6 +513,7 @@ absl::Status LoopCore::OnTermination(absl::AnyInvocable<void()> handler) {
 
 void LoopCore::Stop() {
   stopped_.store(true, std::memory_order_seq_cst);
+  has_commands_or_stopped_.store(true, std::memory_order_seq_cst);
   if (rules_.several_threads) {
     absl::MutexLock lock(&mu_);
     work_or_lead_.SignalAll();

@@ -39,6 +39,7 @@
 #include "core/operation_record.h"
 #include "core/readiness_state.h"
 #include "core/registration_record.h"
+#include "core/thread_local.h"
 #include "core/timer_record.h"
 #include "core/timer_wheel.h"
 #include "platform/poll.h"
@@ -132,6 +133,10 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   bool has_commands() const {
     return has_commands_.load(std::memory_order_acquire);
   }
+  // One of both: what is started now is not as simple as it looks.
+  bool has_commands_or_stopped() const {
+    return has_commands_or_stopped_.load(std::memory_order_acquire);
+  }
   // This thread has access, by running the loop alone, and no other thread has
   // handed over a command that comes first.
   bool HasFreeAccess() const {
@@ -206,9 +211,6 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   bool GiveOperation(OperationRecord* record);
   // For the one thread that runs the loop.
   OperationRecord* TakeOperationHere() { return operation_pool_.Take(); }
-  bool GiveOperationHere(OperationRecord* record) {
-    return operation_pool_.Give(record);
-  }
   CopyBlock TakeBlock(std::size_t size);
   void GiveBlock(CopyBlock block);
   // The thread's whose frame it is, valid until it leaves.
@@ -360,6 +362,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void ApplyCancelTimer(TimerRecord& timer);
   bool FireTimer(TimerNode& node);
 
+  WEIR_IN_STATIC_BLOCK
   static inline constinit thread_local Frame* current_frame_ = nullptr;
 
   std::unique_ptr<Backend> backend_;
@@ -382,6 +385,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   // The leader is in, or about to enter, the kernel's wait.
   std::atomic<bool> waiting_{false};
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> has_commands_or_stopped_{false};
   // Between a wake-up from another thread and the end of the mechanism.
   Mutex wake_mu_;
 

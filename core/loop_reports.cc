@@ -4,7 +4,9 @@
 #include <memory>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "core/endpoint.h"
+#include "core/endpoint_short_way.h"
 #include "core/loop_core.h"
 #include "platform/error.h"
 #include "platform/poll.h"
@@ -242,9 +244,10 @@ inline bool LoopCore::DispatchHere(RegistrationRecord& record) {
 }
 
 // With one thread. Returns how many handlers it called, those of the short ways
-// also in `completions`.
-inline int LoopCore::RunEndpointHere(Frame& frame, Endpoint& endpoint,
-                                     int& completions) {
+// also in `completions`. Compiled into its only caller, which comes by for
+// every report.
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline int LoopCore::RunEndpointHere(
+    Frame& frame, Endpoint& endpoint, int& completions) {
   const Condition conditions = ReadyList::Conditions(endpoint);
   if (Has(conditions, Condition::kReadable) && !Has(conditions, ~kDirections))
       [[likely]] {

@@ -117,26 +117,11 @@ class OperationRecord final : public TimerNode {
   void MarkDone();
   void IndicateAccept();
 
-  // A receive or a send of a stream with one buffer, and nothing besides: no
-  // handle, no deadline.
-  bool IsPlain() const {
-    return (kind == Kind::kReceive || kind == Kind::kSend) &&
-           buffers.size() == 1 && next_buffer == 0 && keep == nullptr &&
-           !buffers[0].empty();
+  // A receive of a stream with one buffer, and nothing besides: no handle, no
+  // deadline.
+  bool IsPlainReceive() const {
+    return kind == Kind::kReceive && buffers.size() == 1 && keep == nullptr;
   }
-  // Indicate and Clear for one that is plain.
-  void IndicatePlain() {
-    if (handler) {
-      handler(result);
-      handler = nullptr;
-    }
-    result.bytes = 0;
-    size = 0;
-    zero_copy = false;
-    // Keeps the memory of a long list for the next one.
-    buffers.pop_back();
-  }
-
   OperationRecord* next = nullptr;
   Kind kind = Kind::kReceive;
   Phase phase = Phase::kDone;

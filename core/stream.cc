@@ -56,6 +56,36 @@ absl::Status StartPlain(const std::shared_ptr<Endpoint>& endpoint, Kind kind,
   return endpoint->Start(record, operation, options);
 }
 
+// That a transfer with them can take the short way.
+bool IsOrdinary(const OperationOptions& options) {
+  return &options == &kDefaultOperationOptions ||
+         (options.timeout == absl::InfiniteDuration() &&
+          options.handle == nullptr && !options.zero_copy);
+}
+
+// Out of line: the short way needs no register that is to be kept.
+ABSL_ATTRIBUTE_NOINLINE absl::Status BeginReceive(
+    const std::shared_ptr<Endpoint>& endpoint, MutableBuffer buffer,
+    CompletionHandler& handler, const OperationOptions& options) {
+  if (!IsConnected(endpoint)) return NotConnected(endpoint, "receive");
+  if (buffer.empty()) return NoRoom();
+  OperationRecord* record = endpoint->NewOperation(Kind::kReceive);
+  record->buffers.push_back(buffer);
+  record->handler = std::move(handler);
+  return endpoint->Start(record, "receive", options);
+}
+
+ABSL_ATTRIBUTE_NOINLINE absl::Status BeginSend(
+    const std::shared_ptr<Endpoint>& endpoint, ConstBuffer data,
+    CompletionHandler& handler, const OperationOptions& options) {
+  if (!IsConnected(endpoint)) return NotConnected(endpoint, "send");
+  OperationRecord* record = endpoint->NewOperation(Kind::kSend);
+  record->SetBuffer(data);
+  record->zero_copy = options.zero_copy;
+  record->handler = std::move(handler);
+  return endpoint->Start(record, "send", options);
+}
+
 }  // namespace
 
 Stream& Stream::operator=(Stream&& other) noexcept {
@@ -118,12 +148,13 @@ absl::Status Stream::Connect(const SocketAddress& address,
 
 absl::Status Stream::Receive(MutableBuffer buffer, CompletionHandler handler,
                              const OperationOptions& options) {
-  if (!IsConnected(endpoint_)) return NotConnected(endpoint_, "receive");
-  if (buffer.empty()) return NoRoom();
-  OperationRecord* record = endpoint_->NewOperation(Kind::kReceive);
-  record->buffers.push_back(buffer);
-  record->handler = std::move(handler);
-  return endpoint_->Start(record, "receive", options);
+  if (endpoint_ != nullptr && IsOrdinary(options) && !buffer.empty()) {
+    if (Endpoint::ShortTransfer* const transfer = endpoint_->ShortReceive()) {
+      transfer->Start(buffer, handler);
+      return absl::OkStatus();
+    }
+  }
+  return BeginReceive(endpoint_, buffer, handler, options);
 }
 
 absl::Status Stream::ReceiveVector(std::span<const MutableBuffer> buffers,
@@ -146,12 +177,15 @@ absl::Status Stream::ReceiveVector(std::span<const MutableBuffer> buffers,
 
 absl::Status Stream::Send(ConstBuffer data, CompletionHandler handler,
                           const OperationOptions& options) {
-  if (!IsConnected(endpoint_)) return NotConnected(endpoint_, "send");
-  OperationRecord* record = endpoint_->NewOperation(Kind::kSend);
-  record->SetBuffer(data);
-  record->zero_copy = options.zero_copy;
-  record->handler = std::move(handler);
-  return endpoint_->Start(record, "send", options);
+  if (endpoint_ != nullptr && IsOrdinary(options) && !data.empty()) {
+    if (Endpoint::ShortTransfer* const transfer = endpoint_->ShortSend()) {
+      // Nothing is written through it.
+      transfer->Start(
+          std::span(const_cast<std::byte*>(data.data()), data.size()), handler);
+      return absl::OkStatus();
+    }
+  }
+  return BeginSend(endpoint_, data, handler, options);
 }
 
 absl::Status Stream::SendVector(std::span<const ConstBuffer> data,

@@ -33,10 +33,11 @@ class AddressWatch {
   // Completes when an address of an interface was added or removed since the
   // watch was opened or the last of these completed; several changes may be one
   // completion, and a change of an address's lifetime may be one.
-  absl::Status WaitForChange(CompletionHandler handler,
-                             const OperationOptions& options = {});
+  absl::Status WaitForChange(
+      CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
   auto Change(OperationOptions options = {}) {
-    return MakeAwaitable<Completion>([this, options](CompletionHandler handler) {
+    return MakeAwaitable<Completion>([this, options](auto handler) {
       return WaitForChange(std::move(handler), options);
     });
   }

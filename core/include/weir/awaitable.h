@@ -16,11 +16,15 @@
 namespace weir {
 
 // An operation that is started when it is awaited, which has to be once.
-// `Start` is called with the operation's handler and returns whether it was
-// started; the handler is called with a `Result`, which can be made of a status.
-// Allocates nothing.
+// `Start` is called with the operation's handler, a callable of whatever type,
+// and returns whether it was started; the handler is called with a `Result`,
+// which can be made of a status. Allocates nothing.
 template <typename Result, typename Start>
 class [[nodiscard]] Awaitable {
+  // What the handler is called with.
+  using Told = std::conditional_t<std::is_copy_constructible_v<Result>,
+                                  const Result&, Result&&>;
+
  public:
   explicit Awaitable(Start start) : start_(std::move(start)) {}
 
@@ -29,23 +33,25 @@ class [[nodiscard]] Awaitable {
     // Once it is started, the coroutine may go on on another thread, and end,
     // before this returns.
     Start start = std::move(start_);
-    absl::Status status =
-        start([this, coroutine](std::conditional_t<
-                                std::is_copy_constructible_v<Result>,
-                                const Result&, Result&&>
-                                    result) {
-          result_ = std::forward<decltype(result)>(result);
-          coroutine.resume();
-        });
+    absl::Status status = start([this, coroutine](Told result) {
+      // Taken over before the handler's argument goes: at once.
+      told_ = &result;
+      coroutine.resume();
+    });
     if (status.ok()) return true;
-    result_ = Result{std::move(status)};
+    refusal_ = std::move(status);
     return false;
   }
-  Result await_resume() { return std::move(result_); }
+  Result await_resume() {
+    if (told_ == nullptr) [[unlikely]]
+      return Result{std::move(refusal_)};
+    return std::forward<Told>(*told_);
+  }
 
  private:
   Start start_;
-  Result result_{};
+  std::remove_reference_t<Told>* told_ = nullptr;
+  absl::Status refusal_;
 };
 
 template <typename Result, typename Start>

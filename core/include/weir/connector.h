@@ -87,7 +87,7 @@ inline auto ConnectedStream(EventLoop& loop, Resolver& resolver,
                             std::string_view host, std::uint16_t port,
                             ConnectOptions options = {}) {
   return MakeAwaitable<absl::StatusOr<Stream>>(
-      [&loop, &resolver, host, port, options](ConnectHandler handler) {
+      [&loop, &resolver, host, port, options](auto handler) {
         return ConnectStream(loop, resolver, host, port, std::move(handler),
                              options);
       });

@@ -94,17 +94,19 @@ class DatagramSocket {
 
   // One datagram each (O01). Datagrams that wait to be sent leave together in
   // one system call.
-  absl::Status ReceiveFrom(MutableBuffer buffer, DatagramHandler handler,
-                           const OperationOptions& options = {});
-  absl::Status SendTo(ConstBuffer data, const SocketAddress& destination,
-                      CompletionHandler handler,
-                      const OperationOptions& options = {});
+  absl::Status ReceiveFrom(
+      MutableBuffer buffer, DatagramHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
+  absl::Status SendTo(
+      ConstBuffer data, const SocketAddress& destination,
+      CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
   // To the connected peer; gathered from several buffers.
   absl::Status Send(ConstBuffer data, CompletionHandler handler,
-                    const OperationOptions& options = {});
-  absl::Status SendVector(std::span<const ConstBuffer> data,
-                          CompletionHandler handler,
-                          const OperationOptions& options = {});
+                    const OperationOptions& options = kDefaultOperationOptions);
+  absl::Status SendVector(
+      std::span<const ConstBuffer> data, CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
 
   // Several datagrams to one destination (an unspecified one: the connected
   // peer) in one walk through the network stack: `data` cut into pieces of
@@ -114,23 +116,23 @@ class DatagramSocket {
   // comes with the completion: kMessageTooLong, for more bytes than one datagram
   // could have; InvalidArgument, for pieces longer than the way takes whole; or
   // that the way cannot (EIO in Linux).
-  absl::Status SendSegments(ConstBuffer data, std::size_t segment_bytes,
-                            const SocketAddress& destination,
-                            CompletionHandler handler,
-                            const OperationOptions& options = {});
+  absl::Status SendSegments(
+      ConstBuffer data, std::size_t segment_bytes,
+      const SocketAddress& destination, CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
   // Whether the system can (UDP GSO; Linux since 4.18).
   static bool SegmentationSupported();
 
   auto ReadFrom(MutableBuffer buffer, OperationOptions options = {}) {
     return MakeAwaitable<DatagramCompletion>(
-        [this, buffer, options](DatagramHandler handler) {
+        [this, buffer, options](auto handler) {
           return ReceiveFrom(buffer, std::move(handler), options);
         });
   }
   auto WriteTo(ConstBuffer data, const SocketAddress& destination,
                OperationOptions options = {}) {
     return MakeAwaitable<Completion>(
-        [this, data, destination, options](CompletionHandler handler) {
+        [this, data, destination, options](auto handler) {
           return SendTo(data, destination, std::move(handler), options);
         });
   }

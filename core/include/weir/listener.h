@@ -54,13 +54,14 @@ class Listener {
   // Takes the next connection, for use with `loop` (null: the listener's own).
   // ResourceExhausted: no descriptors or no memory; the connection goes on
   // waiting for a later accept.
-  absl::Status Accept(AcceptHandler handler,
-                      const OperationOptions& options = {},
-                      EventLoop* loop = nullptr);
+  absl::Status Accept(
+      AcceptHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions,
+      EventLoop* loop = nullptr);
 
   auto Next(OperationOptions options = {}, EventLoop* loop = nullptr) {
     return MakeAwaitable<absl::StatusOr<AcceptedStream>>(
-        [this, options, loop](AcceptHandler handler) {
+        [this, options, loop](auto handler) {
           return Accept(std::move(handler), options, loop);
         });
   }

@@ -116,6 +116,9 @@ struct OperationOptions {
   bool zero_copy = false;
 };
 
+// What an operation is started with that wishes for nothing.
+inline constexpr OperationOptions kDefaultOperationOptions;
+
 }  // namespace weir
 
 #endif  // WEIR_OPERATION_H_

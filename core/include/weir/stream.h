@@ -90,90 +90,102 @@ class Stream {
 
   // Connects; errors name the address. A failed stream can only be closed.
   // InvalidArgument: the address is unspecified.
-  absl::Status Connect(const SocketAddress& address, CompletionHandler handler,
-                       const OperationOptions& options = {});
+  absl::Status Connect(
+      const SocketAddress& address, CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
 
   // Completes with what is there, as soon as anything is (O03, O04). Receives
   // are filled in the order of starting (O06). InvalidArgument: no room at all.
-  absl::Status Receive(MutableBuffer buffer, CompletionHandler handler,
-                       const OperationOptions& options = {});
-  absl::Status ReceiveVector(std::span<const MutableBuffer> buffers,
-                             CompletionHandler handler,
-                             const OperationOptions& options = {});
+  absl::Status Receive(
+      MutableBuffer buffer, CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
+  absl::Status ReceiveVector(
+      std::span<const MutableBuffer> buffers, CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
 
   // Completes when all is consumed, or with an error and the number of bytes
   // that were. Bytes go out in the order of starting; sends that wait together
   // leave in one system call.
   absl::Status Send(ConstBuffer data, CompletionHandler handler,
-                    const OperationOptions& options = {});
-  absl::Status SendVector(std::span<const ConstBuffer> data,
-                          CompletionHandler handler,
-                          const OperationOptions& options = {});
+                    const OperationOptions& options = kDefaultOperationOptions);
+  absl::Status SendVector(
+      std::span<const ConstBuffer> data, CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
 
   // Sends `length` bytes of `file` from `offset` on, without passing them
   // through the program. `file` has to stay open until the indication. Fewer
   // bytes than `length` with an OK status: the file ended. InvalidArgument: an
   // offset that no file reaches; FailedPrecondition: `file` is not open.
-  absl::Status SendFile(const File& file, std::uint64_t offset,
-                        std::uint64_t length, CompletionHandler handler,
-                        const OperationOptions& options = {});
+  absl::Status SendFile(
+      const File& file, std::uint64_t offset, std::uint64_t length,
+      CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
 
   // Completes when everything that was to be sent before has been handed to the
   // system.
-  absl::Status Flush(CompletionHandler handler,
-                     const OperationOptions& options = {});
+  absl::Status Flush(
+      CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
 
   // The same, and then ends the sending direction: the peer reads the end of
   // the stream.
-  absl::Status Disconnect(CompletionHandler handler,
-                          const OperationOptions& options = {});
+  absl::Status Disconnect(
+      CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
 
   // Completes when the connection is lost, reset by the peer or given up by the
   // system, with the status that says so: also while receiving is paused, and
   // whether or not something is left to be received. Not by an orderly end of
   // either direction. Any number may wait.
-  absl::Status WaitForReset(CompletionHandler handler,
-                            const OperationOptions& options = {});
+  absl::Status WaitForReset(
+      CompletionHandler handler,
+      const OperationOptions& options = kDefaultOperationOptions);
 
   // --- the same to be awaited (weir/awaitable.h)
 
   auto ConnectTo(const SocketAddress& address, OperationOptions options = {}) {
-    return MakeAwaitable<Completion>(
-        [this, address, options](CompletionHandler handler) {
-          return Connect(address, std::move(handler), options);
-        });
+    return MakeAwaitable<Completion>([this, address, options](auto handler) {
+      return Connect(address, std::move(handler), options);
+    });
   }
-  auto Read(MutableBuffer buffer, OperationOptions options = {}) {
-    return MakeAwaitable<Completion>(
-        [this, buffer, options](CompletionHandler handler) {
-          return Receive(buffer, std::move(handler), options);
-        });
+  auto Read(MutableBuffer buffer) {
+    return MakeAwaitable<Completion>([this, buffer](auto handler) {
+      return Receive(buffer, std::move(handler));
+    });
   }
-  auto Write(ConstBuffer data, OperationOptions options = {}) {
+  auto Read(MutableBuffer buffer, OperationOptions options) {
+    return MakeAwaitable<Completion>([this, buffer, options](auto handler) {
+      return Receive(buffer, std::move(handler), options);
+    });
+  }
+  auto Write(ConstBuffer data) {
     return MakeAwaitable<Completion>(
-        [this, data, options](CompletionHandler handler) {
-          return Send(data, std::move(handler), options);
-        });
+        [this, data](auto handler) { return Send(data, std::move(handler)); });
+  }
+  auto Write(ConstBuffer data, OperationOptions options) {
+    return MakeAwaitable<Completion>([this, data, options](auto handler) {
+      return Send(data, std::move(handler), options);
+    });
   }
   auto WriteFile(const File& file, std::uint64_t offset, std::uint64_t length,
                  OperationOptions options = {}) {
     return MakeAwaitable<Completion>(
-        [this, &file, offset, length, options](CompletionHandler handler) {
+        [this, &file, offset, length, options](auto handler) {
           return SendFile(file, offset, length, std::move(handler), options);
         });
   }
   auto Flushed(OperationOptions options = {}) {
-    return MakeAwaitable<Completion>([this, options](CompletionHandler handler) {
+    return MakeAwaitable<Completion>([this, options](auto handler) {
       return Flush(std::move(handler), options);
     });
   }
   auto Disconnected(OperationOptions options = {}) {
-    return MakeAwaitable<Completion>([this, options](CompletionHandler handler) {
+    return MakeAwaitable<Completion>([this, options](auto handler) {
       return Disconnect(std::move(handler), options);
     });
   }
   auto UntilReset(OperationOptions options = {}) {
-    return MakeAwaitable<Completion>([this, options](CompletionHandler handler) {
+    return MakeAwaitable<Completion>([this, options](auto handler) {
       return WaitForReset(std::move(handler), options);
     });
   }

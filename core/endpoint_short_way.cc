@@ -1,0 +1,63 @@
+#include "core/endpoint_short_way.h"
+
+#include <utility>
+
+#include "platform/socket_io.h"
+
+namespace weir::internal {
+
+// Lets go of the record of the receive that waits, which is plain.
+void Endpoint::TakeShortWay() {
+  if (short_way_ == nullptr) short_way_ = std::make_unique<ShortWay>();
+  OperationRecord* const record = receives_.Pop();
+  short_way_->receive.Start(record->buffers[0], record->handler);
+  Release(record);
+}
+
+// What is here was started before anything that is about to be.
+void Endpoint::QueueShortTransfers() {
+  QueueShortTransfer(OperationRecord::Kind::kReceive, short_way_->receive);
+  QueueShortTransfer(OperationRecord::Kind::kSend, short_way_->send);
+}
+
+void Endpoint::QueueShortTransfer(OperationRecord::Kind kind,
+                                  ShortTransfer& transfer) {
+  if (transfer.state != ShortTransfer::State::kWaits) return;
+  OperationRecord* const record = NewOperation(kind);
+  if (kind == OperationRecord::Kind::kReceive) {
+    record->buffers.push_back(transfer.buffer);
+  } else {
+    record->SetBuffer(transfer.buffer);
+    CountUnsent(record->size);
+  }
+  record->handler = std::move(transfer.handler);
+  record->phase = OperationRecord::Phase::kQueued;
+  transfer.handler.~CompletionHandler();
+  transfer.state = ShortTransfer::State::kNone;
+  QueueOf(*record).Push(record);
+  LeaveShortWay();
+  if (running_) again_ = true;
+}
+
+// What the receive that waits has come to is not what was expected; `tried` is
+// what TryReceive has returned.
+int Endpoint::RunUnexpected(std::int64_t tried) {
+  const std::span<std::byte> buffer = short_way_->receive.buffer;
+  const platform::IoOutcome outcome =
+      platform::AfterTry(socket(), buffer, tried);
+  TakeLongWay();
+  readable_ = true;
+  FinishReceiveInto(receives_.front(), outcome, buffer.size());
+  return Run(Condition::kNone, Results());
+}
+
+// The same of the send.
+void Endpoint::LeaveShortSend(std::int64_t tried) {
+  const platform::IoOutcome outcome =
+      platform::AfterTry(socket(), short_way_->send.buffer, tried);
+  TakeLongWay();
+  NoteUnsent(outcome);
+  if (outcome.ok()) NoteSent(outcome.bytes, 1);
+}
+
+}  // namespace weir::internal

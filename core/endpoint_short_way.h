@@ -1,0 +1,91 @@
+// What a report of data comes to, as a rule: what is there goes to the receiver; or
+// ends the one receive that waits, whose handler starts one send, whose handler
+// starts the next receive. Compiled into the loop's delivery, which comes by for
+// every message. Whatever is not as expected is left to a run in earnest.
+
+#ifndef WEIR_CORE_ENDPOINT_SHORT_WAY_H_
+#define WEIR_CORE_ENDPOINT_SHORT_WAY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "absl/base/attributes.h"
+#include "core/endpoint.h"
+#include "platform/socket_io.h"
+
+namespace weir::internal {
+
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunCalm(LoopCore::Frame& frame) {
+  frame.running = this;
+  running_ = true;
+  const std::span<std::byte> buffer = loop_->LentBuffer(frame);
+  const std::int64_t tried = platform::TryReceive(socket(), buffer);
+  if (tried <= 0 || tried == static_cast<std::int64_t>(buffer.size()) ||
+      hangup_reported_) [[unlikely]] {
+    return RunUncalm(frame, buffer, tried);
+  }
+  loop_->CountLentBufferHere();
+  (*calm_)(Received{.data = buffer.first(static_cast<std::size_t>(tried)),
+                    .status = {}});
+  if (corked_ > 0) Uncork();
+  frame.running = nullptr;
+  running_ = false;
+  if (calm_ == nullptr) [[unlikely]] {
+    return 1 + Run(Condition::kNone, Results());
+  }
+  return 1;
+}
+
+// It has gone well.
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void Endpoint::Tell(ShortTransfer& transfer, const Completion& done) {
+  transfer.state = ShortTransfer::State::kTold;
+  if (transfer.handler) transfer.handler(done);
+  transfer.handler.~CompletionHandler();
+  transfer.state = ShortTransfer::State::kNone;
+}
+
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunExpected(
+    LoopCore::Frame& frame) {
+  if (!receives_.empty()) [[unlikely]] TakeShortWay();
+  ShortTransfer& receive = short_way_->receive;
+  ShortTransfer& send = short_way_->send;
+  const std::int64_t tried = platform::TryReceive(socket(), receive.buffer);
+  if (tried <= 0 ||
+      tried == static_cast<std::int64_t>(receive.buffer.size())) [[unlikely]] {
+    return RunUnexpected(tried);
+  }
+  frame.running = on_short_way_ = this;
+  running_ = true;
+  Completion done;
+  done.bytes = static_cast<std::size_t>(tried);
+  Tell(receive, done);
+  int told = 1;
+  for (; !again_; ++told) {
+    if (corked_ > 0) [[unlikely]] Uncork();
+    if (send.state != ShortTransfer::State::kWaits) break;
+    if (told > kMostRounds) [[unlikely]] {
+      again_ = true;
+      break;
+    }
+    const std::span<std::byte> data = send.buffer;
+    const std::int64_t sent = platform::TrySend(socket(), data);
+    if (sent != static_cast<std::int64_t>(data.size())) [[unlikely]] {
+      LeaveShortSend(sent);
+      break;
+    }
+    done.bytes = data.size();
+    Tell(send, done);
+  }
+  frame.running = on_short_way_ = nullptr;
+  running_ = false;
+  expects_ = receive.state == ShortTransfer::State::kWaits;
+  if (again_) [[unlikely]] {
+    return told + Run(Condition::kNone, Results());
+  }
+  return told;
+}
+
+}  // namespace weir::internal
+
+#endif  // WEIR_CORE_ENDPOINT_SHORT_WAY_H_
