@@ -254,7 +254,7 @@ void Endpoint::Admit(OperationRecord* record, absl::Duration timeout) {
 void Endpoint::Schedule() {
   TakeLongWay();
   LeaveShortWay();
-  calm_ = nullptr;
+  calm_ = lends_ = nullptr;
   if (finished_) return;
   if (running_) {
     again_ = true;

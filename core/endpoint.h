@@ -186,6 +186,11 @@ class Endpoint final : public LoopRecord,
   // that waits, which is plain; likewise.
   bool expects() const { return expects_; }
   int RunExpected(LoopCore::Frame& frame);
+  // The same with a proactor: all there is to do, when nothing is reported, is to
+  // give the receiver what the mechanism has received, and to note that the copy
+  // which it was sending is sent. RunLent says -1 if there is more to it.
+  bool lends() const { return lends_ != nullptr; }
+  int RunLent(LoopCore::Frame& frame);
   // `record`'s time is over.
   void Expire(OperationRecord& record);
   void ReleaseRecord(OperationRecord& record) { Release(&record); }
@@ -213,6 +218,9 @@ class Endpoint final : public LoopRecord,
   struct Submissions {
     Submission receive;
     Submission send;
+    // What `send` is sending, if that has no record, and how much of it.
+    CopyBlock copy;
+    std::size_t copied = 0;
   };
   std::unique_ptr<Submissions> submissions;
   // In the loop's list of its endpoints, which owns them.
@@ -280,7 +288,8 @@ class Endpoint final : public LoopRecord,
   // In the handler of a calm run: the stream is open and unbroken, and nothing
   // waits to be sent.
   bool MayCork(ConstBuffer data) const {
-    return calm_ != nullptr && data.size() - 1 < kWorthACall - 1 &&
+    return (calm_ != nullptr || lends_ != nullptr) &&
+           data.size() - 1 < kWorthACall - 1 &&
            !loop_->has_commands_or_stopped();
   }
   static bool IsLent(const LoopCore::Frame& frame, ConstBuffer data) {
@@ -322,6 +331,9 @@ class Endpoint final : public LoopRecord,
   }
   // After so many rounds of one run the others have their turn.
   static constexpr int kMostRounds = 8;
+  // Of connections and chunks that a mechanism has brought, how many one round
+  // tells.
+  static constexpr int kMostTold = 16;
   // Asks for a Run.
   void Schedule();
   OperationQueue& QueueOf(const OperationRecord& record);
@@ -348,14 +360,19 @@ class Endpoint final : public LoopRecord,
     if (on_short_way_ == this) on_short_way_ = nullptr;
   }
   void TakeLongWay() {
-    if (short_way_ != nullptr) [[unlikely]]
-      QueueShortTransfers();
+    if (short_way_ != nullptr) QueueShortTransfers();
+    if (submissions != nullptr && submissions->copied > 0) QueueShortCopy();
   }
   void QueueShortTransfers();
   void QueueShortTransfer(OperationRecord::Kind kind, ShortTransfer& transfer);
   static void Tell(ShortTransfer& transfer, const Completion& done);
   int RunUnexpected(std::int64_t tried);
   void LeaveShortSend(std::int64_t tried);
+  bool LendsCalmly() const;
+  void TakeShortCopy();
+  void QueueShortCopy();
+  void SubmitShortCopy();
+  void EndShortCopy();
   // Persistent model: what is watched stays the same until the end.
   bool IsSettled() const {
     return watched_ && !again_ && !handle_closed_ &&
@@ -508,6 +525,8 @@ class Endpoint final : public LoopRecord,
   // The receiver, if that is all. Found at the end of a run: whatever changes
   // asks for another one.
   ReceiveHandler* calm_ = nullptr;
+  // The same where a proactor receives for it. At most one copy is being sent.
+  ReceiveHandler* lends_ = nullptr;
   // The same of a receive, in short_way_ or in receives_: what may be is found
   // when a run ends.
   bool expects_ = false;

@@ -66,6 +66,15 @@ inline bool Endpoint::IsCalm() const {
          !closing_ && !refused_ && !broken_.load(std::memory_order_relaxed);
 }
 
+inline bool Endpoint::LendsCalmly() const {
+  return receive_submitted_ && !several_threads_ && !paused_ && !again_ &&
+         !cancel_receive_ && !cancel_send_ && !closing_ && !refused_ &&
+         receives_.empty() && ended_.empty() && resets_.empty() &&
+         failure_.ok() && !broken_.load(std::memory_order_relaxed) &&
+         (sends_.empty() ||
+          (sends_.HasOne() && sends_.front()->IsSubmittedCopy()));
+}
+
 void Endpoint::FindShortWay() {
   const bool calm = IsCalm();
   calm_ = calm && receives_.empty() ? std::get_if<ReceiveHandler>(&receiver_)
@@ -73,11 +82,14 @@ void Endpoint::FindShortWay() {
   expects_ = calm && receiver_.index() == 0 && receives_.HasOne() &&
              receives_.front()->IsPlainReceive() && !end_seen_ &&
              !hangup_reported_ && failure_.ok();
+  lends_ = LendsCalmly() ? std::get_if<ReceiveHandler>(&receiver_) : nullptr;
+  if (lends_ != nullptr && !sends_.empty()) TakeShortCopy();
 }
 
 int Endpoint::Run(Condition conditions, const Results& results) {
   Lock();
   TakeLongWay();
+  lends_ = nullptr;
   reports_ |= conditions;
   if (results.has_received) {
     results_.has_received = true;

@@ -144,9 +144,6 @@ void Endpoint::NoteSendFailure(std::int64_t result) {
 
 // --- receiving into the mechanism's buffers, and accepting, without end
 
-// Of connections and chunks, how many one round tells.
-constexpr int kMostTold = 16;
-
 void Endpoint::SubmitMany(Submission::Kind kind) {
   Submission& submission = OwnSubmissions().receive;
   submission.kind = kind;

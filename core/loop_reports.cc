@@ -263,6 +263,12 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int LoopCore::RunEndpointHere(
       completions += told;
       return told;
     }
+  } else if (conditions == Condition::kNone && endpoint.lends()) {
+    const int told = endpoint.RunLent(frame);
+    if (told >= 0) [[likely]] {
+      completions += told;
+      return told;
+    }
   }
   return RunEndpoint(endpoint);
 }

@@ -122,6 +122,11 @@ class OperationRecord final : public TimerNode {
   bool IsPlainReceive() const {
     return kind == Kind::kReceive && buffers.size() == 1 && keep == nullptr;
   }
+  // A copy that the mechanism is sending, all of it and nothing else.
+  bool IsSubmittedCopy() const {
+    return kind == Kind::kSendCopy && submitted && result.bytes == 0 &&
+           result.status.ok();
+  }
   OperationRecord* next = nullptr;
   Kind kind = Kind::kReceive;
   Phase phase = Phase::kDone;
