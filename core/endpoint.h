@@ -376,7 +376,12 @@ class Endpoint final : public LoopRecord,
   // Persistent model: what is watched stays the same until the end.
   bool IsSettled() const {
     return watched_ && !again_ && !handle_closed_ &&
-           role() != SocketRole::kUnconnected;
+           role() != SocketRole::kUnconnected &&
+           (type_ == SocketType::kStream ||
+            WaitsToSend() == Has(settled_.conditions, Condition::kWritable));
+  }
+  bool WaitsToSend() const {
+    return !sends_.empty() && !writable_ && !send_submitted_;
   }
   void CloseHandle();
   void Settle(bool again);
@@ -398,6 +403,7 @@ class Endpoint final : public LoopRecord,
   void SendAlone(OperationRecord* record);
   void SendTogether();
   void NoteUnsent(const platform::IoOutcome& outcome);
+  class DatagramBatch;
   void SendDatagrams();
   bool SendFromFile(OperationRecord* record);
   void ProgressReceives();
@@ -446,6 +452,7 @@ class Endpoint final : public LoopRecord,
   void TellAccepted(AcceptHandler& handler,
                     absl::StatusOr<AcceptedStream> accepted);
   int LendDatagrams(DatagramsHandler& handler);
+  int LendDatagramBatch(DatagramsHandler& handler);
   int EndReceiver(absl::Status status);
 
   // --- handing over to a proactor: endpoint_submissions.cc
@@ -570,6 +577,9 @@ class Endpoint final : public LoopRecord,
   bool send_submitted_ = false;
   // The system does not send from the buffers here.
   bool copies_sends_ = false;
+  // Whether the system takes datagrams of one length to one destination together;
+  // not known until there are some.
+  std::optional<bool> joins_datagrams_;
   bool cancel_receive_ = false;
   bool cancel_send_ = false;
   std::uint32_t buffers_submitted_ = 0;

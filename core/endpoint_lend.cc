@@ -22,7 +22,8 @@ constexpr int kMostAccepts = 16;
 // How many datagrams one call takes.
 constexpr std::size_t kMostDatagrams = 16;
 
-// What the network says of a datagram that was sent, which is told once (udp(7)).
+// What the network says of a datagram that was sent, which is told once
+// (udp(7)).
 bool IsOfNetwork(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
          absl::IsPermissionDenied(status) ||
@@ -155,7 +156,20 @@ void Endpoint::Rest() {
   loop_->InsertOperation(*pause, kRest);
 }
 
+// Several batches, if there are so many, before what the handler has sent goes
+// out: together, where that is possible.
 int Endpoint::LendDatagrams(DatagramsHandler& handler) {
+  constexpr int kMostBatches = 4;
+  int told = 0;
+  do {
+    if (LendDatagramBatch(handler) == 0) break;
+    ++told;
+  } while (told < kMostBatches && readable_ && ReceiverWaits() && !closing_ &&
+           !refused_ && ended_.empty());
+  return told;
+}
+
+int Endpoint::LendDatagramBatch(DatagramsHandler& handler) {
   std::array<platform::ReceivedDatagram, kMostDatagrams> batch;
   const std::span<std::byte> buffer = loop_->LentDatagramBuffer();
   const std::size_t room = buffer.size() / batch.size();
@@ -180,9 +194,9 @@ int Endpoint::LendDatagrams(DatagramsHandler& handler) {
         .destination = from.destination.has_value()
                            ? std::optional(from.destination->address)
                            : std::nullopt,
-        .interface_index =
-            from.destination.has_value() ? from.destination->interface_index
-                                         : 0,
+        .interface_index = from.destination.has_value()
+                               ? from.destination->interface_index
+                               : 0,
         .ecn = from.ecn,
         .segment_bytes = from.segment_size};
   }
@@ -192,11 +206,12 @@ int Endpoint::LendDatagrams(DatagramsHandler& handler) {
     status = platform::SystemError(outcome.error, "receive");
     if (!IsOfNetwork(status)) Rest();
   }
+  if (outcome.drained) NotReadable();
   loop_->CountLentBuffer();
   Unlock();
-  handler(ReceivedDatagrams{
-      .datagrams = std::span(received).first(outcome.count),
-      .status = std::move(status)});
+  handler(
+      ReceivedDatagrams{.datagrams = std::span(received).first(outcome.count),
+                        .status = std::move(status)});
   Lock();
   return 1;
 }

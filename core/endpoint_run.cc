@@ -137,7 +137,6 @@ int Endpoint::Run(Condition conditions, const Results& results) {
 // What is to be watched from here on; or another run, in the next turn.
 void Endpoint::Settle(bool again) {
   const bool receives = ReceiverWaits() || !receives_.empty();
-  const bool sends = !sends_.empty();
   const bool waits_for_reset = !resets_.empty() && !over_reported_;
   Watch watch;
   if (!handle_closed_ && role() != SocketRole::kUnconnected) {
@@ -147,7 +146,7 @@ void Endpoint::Settle(bool again) {
     if (receives && !readable_ && !by_mechanism) {
       conditions |= Condition::kReadable | Condition::kPeerClosed;
     }
-    if (sends && !writable_ && !send_submitted_) conditions |= Condition::kWritable;
+    if (WaitsToSend()) conditions |= Condition::kWritable;
     if (loop_->readiness_model() == ReadinessModel::kSingleShot) {
       // Of a receive that goes on by itself the kernel can forget to tell how it
       // ends (see Progress): a watch for nothing but that costs nothing until
@@ -160,13 +159,18 @@ void Endpoint::Settle(bool again) {
                  .persistence = Persistence::kOneShot};
       }
     } else if (conditions != Condition::kNone || watched_ || waits_for_reset) {
-      // Once, for both directions: edges cost nothing until they come.
+      // Once, for both directions: edges cost nothing until they come. Those of
+      // room to send come with every datagram that has left (sock_wfree() in
+      // Linux): they are watched for when they are waited for.
       watched_ = true;
+      Condition all = Condition::kReadable | Condition::kPeerClosed;
+      if (role() == SocketRole::kListening) {
+        all = Condition::kReadable;
+      } else if (type_ == SocketType::kStream || WaitsToSend()) {
+        all |= Condition::kWritable;
+      }
       watch = {.present = true,
-               .conditions = role() == SocketRole::kListening
-                                 ? Condition::kReadable
-                                 : Condition::kReadable | Condition::kWritable |
-                                       Condition::kPeerClosed,
+               .conditions = all,
                .trigger = Trigger::kEdge,
                .persistence = Persistence::kPersistent};
     }

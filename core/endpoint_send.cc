@@ -20,6 +20,12 @@ using Kind = OperationRecord::Kind;
 // What one run sends from files before the others have their turn.
 constexpr std::uint64_t kMostFileBytes = 1 << 20;
 
+// What a datagram on its own would meet as well.
+bool IsOfDestination(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsPermissionDenied(status) || absl::IsResourceExhausted(status);
+}
+
 }  // namespace
 
 void Endpoint::ProgressSends() {
@@ -76,8 +82,8 @@ void Endpoint::ProgressConnect(OperationRecord* record) {
     }
     status = result.status();
   } else {
-    status = platform::TakeError(socket(), "connect",
-                                 record->address.ToString());
+    status =
+        platform::TakeError(socket(), "connect", record->address.ToString());
   }
   connecting_ = false;
   FinishConnect(record, std::move(status));
@@ -189,45 +195,125 @@ void Endpoint::NoteSent(std::size_t bytes, std::size_t count) {
   }
 }
 
+// Datagrams that go to the system as one call, and copies of one length for one
+// destination, of whose ends nobody is told, as one walk through its network
+// stack.
+class Endpoint::DatagramBatch {
+ public:
+  explicit DatagramBatch(bool joins) : joins_(joins) {}
+
+  // False if there is no room.
+  bool Add(const OperationRecord& record) {
+    const std::size_t parts = record.buffers.size();
+    if (parts > buffers_.size() - used_) return false;
+    const bool joined = joins_ && MayJoin(record);
+    if (!joined && count_ == batch_.size()) return false;
+    std::copy(record.buffers.begin(), record.buffers.end(),
+              buffers_.begin() + static_cast<std::ptrdiff_t>(used_));
+    used_ += parts;
+    if (!joined) {
+      first_ = &record;
+      begin_ = used_ - parts;
+      bytes_ = 0;
+      batch_[count_] = {
+          .data = {},
+          .destination = IsToPeer(record) ? nullptr : &record.address,
+          .segment_size = record.segment_bytes};
+      records_[count_++] = 0;
+    } else {
+      batch_[count_ - 1].segment_size = first_->size;
+    }
+    bytes_ += record.size;
+    last_bytes_ = record.size;
+    ++records_[count_ - 1];
+    batch_[count_ - 1].data =
+        std::span(buffers_).subspan(begin_, used_ - begin_);
+    return true;
+  }
+
+  platform::BatchOutcome Send(NativeSocket socket) const {
+    return platform::SendDatagrams(socket, std::span(batch_).first(count_));
+  }
+  // How many records the datagram of that number stands for.
+  std::size_t records(std::size_t number) const { return records_[number]; }
+
+ private:
+  // A datagram that is longer may not fit where it goes: the least that IPv6
+  // carries everywhere, without its headers (RFC 8200, 5).
+  static constexpr std::uint64_t kMostJoined = 1232;
+  static constexpr std::uint64_t kMostBytes = 60'000;
+  // UDP_MAX_SEGMENTS of the oldest Linux that can.
+  static constexpr std::size_t kMostSegments = 64;
+
+  static bool IsToPeer(const OperationRecord& record) {
+    return record.address.family() == AddressFamily::kUnspecified;
+  }
+
+  // The last of those that are joined may be shorter, no other.
+  bool MayJoin(const OperationRecord& record) const {
+    return count_ > 0 && first_->kind == Kind::kSendCopy &&
+           record.kind == Kind::kSendCopy && first_->size <= kMostJoined &&
+           last_bytes_ == first_->size && record.size > 0 &&
+           record.size <= first_->size && bytes_ + record.size <= kMostBytes &&
+           records_[count_ - 1] < kMostSegments &&
+           used_ - begin_ + record.buffers.size() <=
+               platform::kMaxVectorBuffers &&
+           record.address == first_->address;
+  }
+
+  const bool joins_;
+  std::size_t count_ = 0;
+  std::size_t used_ = 0;
+  // Of the last datagram: the record that it began with, where its buffers
+  // begin, its bytes, and those of the last record.
+  const OperationRecord* first_ = nullptr;
+  std::size_t begin_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t last_bytes_ = 0;
+  std::array<platform::OutgoingDatagram, platform::kMaxDatagramBatch> batch_;
+  std::array<std::size_t, platform::kMaxDatagramBatch> records_;
+  std::array<ConstBuffer, platform::kMaxBatchBuffers> buffers_;
+};
+
 // What waits, as much as one call takes. One that is refused ends alone: where
 // it is not the first, the next round begins with it.
 void Endpoint::SendDatagrams() {
-  std::array<platform::OutgoingDatagram, platform::kMaxDatagramBatch> batch;
-  std::array<ConstBuffer, platform::kMaxBatchBuffers> buffers;
-  std::size_t count = 0;
-  std::size_t used = 0;
-  for (const OperationRecord* at = sends_.front();
-       at != nullptr && count < batch.size() &&
-       (at->kind == Kind::kSendTo || at->kind == Kind::kSendCopy) &&
-       at->buffers.size() <= buffers.size() - used;
-       at = at->next) {
-    const std::span parts = std::span(buffers).subspan(used, at->buffers.size());
-    std::copy(at->buffers.begin(), at->buffers.end(), parts.begin());
-    used += parts.size();
-    const bool to_peer = at->address.family() == AddressFamily::kUnspecified;
-    batch[count++] = {.data = parts,
-                      .destination = to_peer ? nullptr : &at->address,
-                      .segment_size = at->segment_bytes};
+  if (!joins_datagrams_.has_value() && !sends_.HasOne()) {
+    joins_datagrams_ = platform::TakesSegments(socket());
   }
-  const platform::BatchOutcome outcome =
-      platform::SendDatagrams(socket(), std::span(batch).first(count));
+  DatagramBatch batch(joins_datagrams_.value_or(false));
+  for (const OperationRecord* at = sends_.front();
+       at != nullptr &&
+       (at->kind == Kind::kSendTo || at->kind == Kind::kSendCopy) &&
+       batch.Add(*at);
+       at = at->next) {
+  }
+  const platform::BatchOutcome outcome = batch.Send(socket());
   if (outcome.would_block) {
     writable_ = false;
     return;
   }
   if (outcome.error != 0) {
-    OperationRecord* record = sends_.Pop();
-    const bool to_peer = batch[0].destination == nullptr;
-    End(record, platform::SystemError(
-                    outcome.error, "send",
-                    to_peer ? "" : record->address.ToString()));
+    absl::Status status =
+        platform::SystemError(outcome.error, "send",
+                              sends_.front()->address.is_unspecified()
+                                  ? ""
+                                  : sends_.front()->address.ToString());
+    // The way that they would take may not do that (EIO, EINVAL; udp(7)).
+    if (batch.records(0) > 1 && !IsOfDestination(status)) {
+      joins_datagrams_ = false;
+      return;
+    }
+    End(sends_.Pop(), std::move(status));
     return;
   }
   for (std::size_t i = 0; i < outcome.count; ++i) {
-    OperationRecord* record = sends_.Pop();
-    record->result.bytes = record->size;
-    CountUnsent(std::uint64_t{0} - record->size);
-    End(record, absl::OkStatus());
+    for (std::size_t left = batch.records(i); left > 0; --left) {
+      OperationRecord* record = sends_.Pop();
+      record->result.bytes = record->size;
+      CountUnsent(std::uint64_t{0} - record->size);
+      End(record, absl::OkStatus());
+    }
   }
 }
 
@@ -242,9 +328,8 @@ bool Endpoint::SendFromFile(OperationRecord* record) {
     }
     const std::uint64_t most =
         std::min(budget, record->size - record->result.bytes);
-    const platform::IoOutcome outcome =
-        platform::SendFile(socket(), record->file,
-                           record->offset + record->result.bytes, most);
+    const platform::IoOutcome outcome = platform::SendFile(
+        socket(), record->file, record->offset + record->result.bytes, most);
     if (outcome.would_block) {
       writable_ = false;
       return true;
@@ -290,8 +375,7 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
 
 // What is left of `data` of which a send has returned `tried`.
 void Endpoint::QueueUnsent(ConstBuffer data, std::int64_t tried) {
-  const platform::IoOutcome outcome =
-      platform::AfterTry(socket(), data, tried);
+  const platform::IoOutcome outcome = platform::AfterTry(socket(), data, tried);
   if (outcome.error != 0) {
     failure_ = platform::SystemError(outcome.error, "send");
   } else if (outcome.bytes < data.size()) {

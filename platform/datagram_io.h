@@ -34,6 +34,9 @@ struct BatchOutcome {
   // The system's number; 0 if it did not fail.
   int error = 0;
   bool would_block = false;
+  // Of a receive that has moved some: the next would have to wait, or be told of
+  // an error that has been reported meanwhile.
+  bool drained = false;
 
   bool ok() const { return error == 0 && !would_block; }
 };
@@ -117,6 +120,10 @@ absl::Status EnableReceiveOffload(NativeSocket socket);
 // Whether the system takes OutgoingDatagram::segment_size (UDP_SEGMENT, Linux
 // since 4.18). Asks it until it has answered.
 bool SendOffloadSupported();
+
+// Whether this socket does: one of another protocol than UDP would take several
+// datagrams for one.
+bool TakesSegments(NativeSocket socket);
 
 }  // namespace weir::platform
 

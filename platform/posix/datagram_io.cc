@@ -234,17 +234,22 @@ absl::Status SetFlag(NativeSocket socket, int level, int number,
              : SystemError(errno, "setsockopt", name);
 }
 
-// Whether UDP sockets of `family` know UDP_SEGMENT; ENOPROTOOPT if not, other
-// numbers if it could not be found out.
+// Whether the socket knows UDP_SEGMENT; 0 if so, or an error number.
+int AskForSegments(int descriptor) {
+  int value = 0;
+  socklen_t length = sizeof(value);
+  return ::getsockopt(descriptor, IPPROTO_UDP, UDP_SEGMENT, &value, &length) ==
+                 0
+             ? 0
+             : errno;
+}
+
+// Whether UDP sockets of `family` do; ENOPROTOOPT if not, other numbers if it
+// could not be found out.
 int ProbeSendOffload(int family) {
   const int descriptor = ::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return errno;
-  int value = 0;
-  socklen_t length = sizeof(value);
-  const int error =
-      ::getsockopt(descriptor, IPPROTO_UDP, UDP_SEGMENT, &value, &length) == 0
-          ? 0
-          : errno;
+  const int error = AskForSegments(descriptor);
   ::close(descriptor);
   return error;
 }
@@ -276,10 +281,11 @@ BatchOutcome ReceiveDatagrams(NativeSocket socket,
     message.msg_control = slot.control.data();
     message.msg_controllen = slot.control.size();
   }
-  const BatchOutcome outcome = OutcomeOf(RetryInterrupted([&] {
+  BatchOutcome outcome = OutcomeOf(RetryInterrupted([&] {
     return ::recvmmsg(ToDescriptor(socket), messages.data(),
                       static_cast<unsigned>(count), MSG_DONTWAIT, nullptr);
   }));
+  outcome.drained = outcome.count > 0 && outcome.count < count;
   for (std::size_t i = 0; i < outcome.count; ++i) {
     msghdr& message = messages[i].msg_hdr;
     ReceivedDatagram& datagram = datagrams[i];
@@ -348,6 +354,10 @@ bool SendOffloadSupported() {
     return error == 0;
   }
   return false;
+}
+
+bool TakesSegments(NativeSocket socket) {
+  return AskForSegments(ToDescriptor(socket)) == 0;
 }
 
 }  // namespace weir::platform

@@ -52,7 +52,9 @@ LPFN_WSASENDMSG SendMessageCall(NativeSocket socket) {
 // How a batch went of which `count` were moved before a call did not succeed
 // with `error`.
 BatchOutcome OutcomeOf(std::size_t count, int error) {
-  if (count > 0) return {.count = count};
+  if (count > 0) {
+    return {.count = count, .drained = error == WSAEWOULDBLOCK};
+  }
   if (error == WSAEWOULDBLOCK) return {.would_block = true};
   return {.error = error};
 }
@@ -71,10 +73,10 @@ int ReceiveOne(NativeSocket socket, ReceivedDatagram& datagram) {
   const LPFN_WSARECVMSG receive = ReceiveMessageCall(socket);
   if (receive == nullptr) return LastErrorOf(socket);
   DWORD bytes = 0;
-  const int error = receive(ToSocket(socket), &message, &bytes, nullptr,
-                            nullptr) == 0
-                        ? 0
-                        : LastErrorOf(socket);
+  const int error =
+      receive(ToSocket(socket), &message, &bytes, nullptr, nullptr) == 0
+          ? 0
+          : LastErrorOf(socket);
   if (error != 0 && error != WSAEMSGSIZE) return error;
   datagram.truncated = error != 0 || (message.dwFlags & MSG_TRUNC) != 0;
   datagram.bytes = datagram.truncated ? buffers.size() : bytes;
@@ -89,8 +91,7 @@ int ReceiveOne(NativeSocket socket, ReceivedDatagram& datagram) {
 // Whether the system knows IP_ECN: it came together with IP_RECVECN.
 bool EcnIsKnown() {
   static const bool known = [] {
-    const auto socket =
-        OpenSocket(AddressFamily::kIpv4, SocketType::kDatagram);
+    const auto socket = OpenSocket(AddressFamily::kIpv4, SocketType::kDatagram);
     if (!socket.ok()) return false;
     DWORD value = 0;
     int length = sizeof(value);
@@ -192,8 +193,7 @@ constexpr FlagRow kTrafficClassFlags[] = {
 // Returns 0 or an error number.
 int SetOne(NativeSocket socket, int level, int number, DWORD value) {
   return ::setsockopt(ToSocket(socket), level, number,
-                      reinterpret_cast<const char*>(&value),
-                      sizeof(value)) == 0
+                      reinterpret_cast<const char*>(&value), sizeof(value)) == 0
              ? 0
              : LastErrorOf(socket);
 }
@@ -215,18 +215,21 @@ bool IsUnknownOption(int error) {
          error == WSAEOPNOTSUPP;
 }
 
-// Whether UDP sockets of `family` know UDP_SEND_MSG_SIZE; 0 if so, or an error
-// number.
+// Whether the socket knows UDP_SEND_MSG_SIZE; 0 if so, or an error number.
+int AskForSegments(NativeSocket socket) {
+  DWORD value = 0;
+  int length = sizeof(value);
+  return ::getsockopt(ToSocket(socket), IPPROTO_UDP, kUdpSendMessageSize,
+                      reinterpret_cast<char*>(&value), &length) == 0
+             ? 0
+             : ::WSAGetLastError();
+}
+
+// Whether UDP sockets of `family` do.
 int ProbeSendOffload(AddressFamily family) {
   const auto socket = OpenSocket(family, SocketType::kDatagram);
   if (!socket.ok()) return WSAENOBUFS;
-  DWORD value = 0;
-  int length = sizeof(value);
-  const int error =
-      ::getsockopt(ToSocket(*socket), IPPROTO_UDP, kUdpSendMessageSize,
-                   reinterpret_cast<char*>(&value), &length) == 0
-          ? 0
-          : ::WSAGetLastError();
+  const int error = AskForSegments(*socket);
   (void)Close(*socket);
   return error;
 }
@@ -302,5 +305,7 @@ bool SendOffloadSupported() {
   }
   return false;
 }
+
+bool TakesSegments(NativeSocket socket) { return AskForSegments(socket) == 0; }
 
 }  // namespace weir::platform

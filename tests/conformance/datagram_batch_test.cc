@@ -1,5 +1,5 @@
-// Datagrams that wait to be sent leave together, and end each by itself. Counted
-// at sendmmsg(2), which this program stands in front of.
+// Datagrams that wait to be sent leave together, and end each by itself.
+// Counted at sendmmsg(2), which this program stands in front of.
 
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -17,14 +17,15 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "platform/datagram_io.h"
 #include "tests/conformance/conformance.h"
 #include "weir/datagram_socket.h"
 #include "weir/status.h"
 
 namespace {
 
-// How many datagrams each call offered, and how many the system took of them: -1
-// for an error.
+// How many datagrams each call offered, and how many the system took of them:
+// -1 for an error.
 struct Call {
   int offered;
   int taken;
@@ -34,6 +35,15 @@ std::vector<Call> calls;
 
 // How many datagrams the next calls may take; 0: the socket is full.
 std::deque<unsigned> limits;
+
+// Whether what is to be cut into several datagrams is refused, as by an
+// interface that cannot compute their checksums (EIO, udp(7)).
+bool cuts_nothing = false;
+
+// A control message is for that here.
+bool IsToBeCut(const mmsghdr& message) {
+  return message.msg_hdr.msg_controllen > 0;
+}
 
 }  // namespace
 
@@ -47,6 +57,8 @@ extern "C" int sendmmsg(int descriptor, mmsghdr* messages, unsigned count,
   int result = -1;
   if (most == 0) {
     errno = EAGAIN;
+  } else if (cuts_nothing && IsToBeCut(messages[0])) {
+    errno = EIO;
   } else {
     result = static_cast<int>(
         ::syscall(SYS_sendmmsg, descriptor, messages, most, flags));
@@ -72,21 +84,22 @@ class DatagramBatchTest : public Conformance {
   void SetUp() override {
     Conformance::SetUp();
     receiver_ = Must(Socket::BindDatagram(SocketAddress::Ipv4Loopback(0)));
-    sender_ = Must(
-        DatagramSocket::Bind(loop(), SocketAddress::Ipv4Loopback(0)));
+    sender_ =
+        Must(DatagramSocket::Bind(loop(), SocketAddress::Ipv4Loopback(0)));
     // Of the tests that do not count.
     TurnPastSentinel();
     calls.clear();
     limits.clear();
+    cuts_nothing = false;
   }
 
   SocketAddress destination() const { return AddressOf(receiver_); }
 
   CompletionHandler Handler(std::string name) {
     return [this, name = std::move(name)](const Completion& done) {
-      told_.push_back(absl::StrCat(
-          name, " ", absl::StatusCodeToString(done.status.code()), " ",
-          done.bytes));
+      told_.push_back(absl::StrCat(name, " ",
+                                   absl::StatusCodeToString(done.status.code()),
+                                   " ", done.bytes));
       causes_.push_back(CauseOf(done.status));
     };
   }
@@ -103,8 +116,8 @@ class DatagramBatchTest : public Conformance {
     std::vector<std::string> all;
     std::string buffer(65536, '\0');
     while (true) {
-      const auto received = Must(socket.Receive(std::as_writable_bytes(
-          std::span(buffer.data(), buffer.size()))));
+      const auto received = Must(socket.Receive(
+          std::as_writable_bytes(std::span(buffer.data(), buffer.size()))));
       if (received.would_block) return all;
       all.push_back(buffer.substr(0, received.bytes));
     }
@@ -135,8 +148,7 @@ TEST_P(DatagramBatchTest, O06_DatagramsThatWaitLeaveInOneCall) {
 TEST_P(DatagramBatchTest, O06_ACallTakesAtMostSixtyFour) {
   for (int i = 0; i < 150; ++i) SendTo("x");
   TurnUntilTold(150);
-  EXPECT_THAT(calls,
-              ElementsAre(Call{64, 64}, Call{64, 64}, Call{22, 22}));
+  EXPECT_THAT(calls, ElementsAre(Call{64, 64}, Call{64, 64}, Call{22, 22}));
   EXPECT_EQ(Arrived(receiver_).size(), 150u);
 }
 
@@ -247,15 +259,51 @@ TEST_P(DatagramBatchTest, O10_WhatIsCancelledDoesNotLeave) {
 
 TEST_P(DatagramBatchTest, O05_WhatHasLeftIsNoLongerToBeSent) {
   limits = {1, 0};
-  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("1234"), destination())), 4u);
-  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("567"), destination())), 7u);
+  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("123"), destination())), 3u);
+  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("4567"), destination())), 7u);
   Turn();
-  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("89"), destination())), 5u);
+  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("89abc"), destination())), 9u);
   SendTo("last");
   TurnUntilTold(1);
   EXPECT_THAT(calls, ElementsAre(Call{2, 1}, Call{1, -1}, Call{3, 3}));
   EXPECT_EQ(Must(sender_.SendCopy(BytesOf("0"), destination())), 1u);
-  EXPECT_THAT(Arrived(receiver_), ElementsAre("1234", "567", "89", "last"));
+  EXPECT_THAT(Arrived(receiver_), ElementsAre("123", "4567", "89abc", "last"));
+}
+
+// The system cuts them; the last may be shorter.
+TEST_P(DatagramBatchTest, O06_CopiesOfOneLengthLeaveAsOne) {
+  if (!platform::SendOffloadSupported()) {
+    GTEST_SKIP() << "the system cannot cut datagrams";
+  }
+  std::vector<std::string> texts(63, "abcd");
+  texts.push_back("e");
+  for (const std::string& text : texts) {
+    Must(sender_.SendCopy(BytesOf(text), destination()));
+  }
+  SendTo("last");
+  TurnUntilTold(1);
+  EXPECT_THAT(calls, ElementsAre(Call{2, 2}));
+  texts.push_back("last");
+  EXPECT_EQ(Arrived(receiver_), texts);
+  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("0"), destination())), 1u);
+}
+
+// One by one, from there on.
+TEST_P(DatagramBatchTest, O05_WhatCannotBeCutLeavesOneByOne) {
+  if (!platform::SendOffloadSupported()) {
+    GTEST_SKIP() << "the system cannot cut datagrams";
+  }
+  cuts_nothing = true;
+  const std::vector<std::string> texts(10, "abcd");
+  for (int time = 0; time < 2; ++time) {
+    for (const std::string& text : texts) {
+      Must(sender_.SendCopy(BytesOf(text), destination()));
+    }
+    SendTo("last");
+    TurnUntilTold(static_cast<std::size_t>(time + 1));
+  }
+  EXPECT_THAT(calls, ElementsAre(Call{2, -1}, Call{11, 11}, Call{11, 11}));
+  EXPECT_EQ(Arrived(receiver_).size(), 22u);
 }
 
 }  // namespace

@@ -72,13 +72,53 @@ TEST_P(DatagramOperation, O01_EachReceiveTakesOneDatagram) {
   DestroyLoop();
 }
 
+// Whatever leaves together, and however: each is one datagram, and goes where
+// it was sent.
+TEST_P(DatagramOperation, O06_DatagramsThatLeaveTogetherStayApart) {
+  DatagramSocket from = Bound(), one = Bound(), other = Bound();
+  Lent to_one, to_other;
+  ASSERT_OK(one.StartReceive(to_one.Handler()));
+  ASSERT_OK(other.StartReceive(to_other.Handler()));
+  const SocketAddress address = Must(one.LocalAddress());
+  const SocketAddress elsewhere = Must(other.LocalAddress());
+  Indications told;
+  std::vector<std::string> expected;
+  const auto send = [&](const std::string& text) {
+    expected.push_back(text);
+    MustOk(from.SendCopy(BytesOf(text), address).status());
+  };
+  const auto text = [](std::size_t size) {
+    static char letter = 'a';
+    letter = letter == 'z' ? 'a' : static_cast<char>(letter + 1);
+    return std::string(size, letter);
+  };
+  // Of one length, shorter ones, longer ones, empty ones; too long to be
+  // joined, and more than are.
+  for (const std::size_t size : {100u, 100u, 60u, 60u, 60u, 100u, 0u, 0u, 1u,
+                                 3000u, 3000u, 1232u, 1232u}) {
+    send(text(size));
+  }
+  ASSERT_OK(from.SendTo(BytesOf("else"), elsewhere, told.Handler("s")));
+  ASSERT_OK(from.SendTo(BytesOf("here"), address, told.Handler("s")));
+  expected.push_back("here");
+  for (int i = 0; i < 150; ++i) send(text(8));
+  TurnUntil([&] {
+    return to_one.datagrams.size() == expected.size() &&
+           to_other.datagrams.size() == 1;
+  });
+  EXPECT_EQ(to_one.datagrams, expected);
+  EXPECT_THAT(to_other.datagrams, ElementsAre("else"));
+  EXPECT_THAT(told.entries(), ElementsAre("s OK 4", "s OK 4"));
+  DestroyLoop();
+}
+
 // Into no room at all: the datagram is taken, and said to be cut.
 TEST_P(DatagramOperation, O01_AReceiveWithoutRoomTakesADatagram) {
   DatagramSocket from = Bound(), to = Bound();
   Indications told, sent;
   ASSERT_OK(to.ReceiveFrom(MutableBuffer(), told.ForDatagram("r")));
-  ASSERT_OK(from.SendTo(BytesOf("abc"), Must(to.LocalAddress()),
-                        sent.Handler("s")));
+  ASSERT_OK(
+      from.SendTo(BytesOf("abc"), Must(to.LocalAddress()), sent.Handler("s")));
   TurnUntilCount(told, 1);
   EXPECT_THAT(told.entries(), ElementsAre("r OK 0 truncated"));
 }
@@ -219,24 +259,24 @@ TEST_P(DatagramOperation, O01_SegmentsArriveAsDatagrams) {
   Indications told;
   EXPECT_CODE(from.SendSegments(BytesOf("abc"), 0, address, told.Handler("s")),
               kInvalidArgument);
-  EXPECT_CODE(from.SendSegments(BytesOf(Pattern(65)), 1, address,
-                                told.Handler("s")),
-              kInvalidArgument);
+  EXPECT_CODE(
+      from.SendSegments(BytesOf(Pattern(65)), 1, address, told.Handler("s")),
+      kInvalidArgument);
   EXPECT_CODE(DatagramSocket().SendSegments(BytesOf("abc"), 1, address,
                                             told.Handler("s")),
               kFailedPrecondition);
   if (!DatagramSocket::SegmentationSupported()) {
-    EXPECT_CODE(from.SendSegments(BytesOf("abcdefgh"), 3, address,
-                                  told.Handler("s")),
-                kUnimplemented);
+    EXPECT_CODE(
+        from.SendSegments(BytesOf("abcdefgh"), 3, address, told.Handler("s")),
+        kUnimplemented);
     EXPECT_EQ(told.alive(), 0);
     GTEST_SKIP() << "the system cannot cut datagrams";
   }
   EXPECT_EQ(told.alive(), 0);
   Lent lent;
   ASSERT_OK(to.StartReceive(lent.Handler()));
-  ASSERT_OK(from.SendSegments(BytesOf("abcdefgh"), 3, address,
-                              told.Handler("s")));
+  ASSERT_OK(
+      from.SendSegments(BytesOf("abcdefgh"), 3, address, told.Handler("s")));
   // One that needs no cutting, and one of nothing.
   ASSERT_OK(from.SendSegments(BytesOf("ij"), 3, address, told.Handler("s")));
   ASSERT_OK(from.SendSegments(BytesOf(""), 3, address, told.Handler("s")));
@@ -247,15 +287,15 @@ TEST_P(DatagramOperation, O01_SegmentsArriveAsDatagrams) {
   EXPECT_THAT(told.Take(), ElementsAre("s OK 8", "s OK 2", "s OK 0"));
   // More than one datagram could have: refused, and the socket goes on.
   const std::string much = Pattern(70000);
-  ASSERT_OK(from.SendSegments(BytesOf(much), 1400, address,
-                              told.Handler("much")));
+  ASSERT_OK(
+      from.SendSegments(BytesOf(much), 1400, address, told.Handler("much")));
   ASSERT_OK(from.SendTo(BytesOf("after"), address, told.Handler("s")));
   TurnUntilCount(told, 2);
   EXPECT_THAT(told.Take(), ElementsAre("much INVALID_ARGUMENT 0", "s OK 5"));
   // To the connected peer.
   ASSERT_OK(from.Connect(address));
-  ASSERT_OK(from.SendSegments(BytesOf("xyz"), 1, SocketAddress(),
-                              told.Handler("s")));
+  ASSERT_OK(
+      from.SendSegments(BytesOf("xyz"), 1, SocketAddress(), told.Handler("s")));
   TurnUntil([&] { return lent.datagrams.size() == 9; });
   EXPECT_EQ(lent.datagrams.back(), "z");
   DestroyLoop();
@@ -269,8 +309,8 @@ TEST_P(DatagramOperation, O01_ASendToThePeerGoesToThePeer) {
   Room room(4), stray(4);
   ASSERT_OK(peer.ReceiveFrom(room, told.ForDatagram("r")));
   ASSERT_OK(other.ReceiveFrom(stray, strayed.ForDatagram("r")));
-  ASSERT_OK(from.SendTo(BytesOf("a"), Must(other.LocalAddress()),
-                        sent.Handler("s")));
+  ASSERT_OK(
+      from.SendTo(BytesOf("a"), Must(other.LocalAddress()), sent.Handler("s")));
   TurnUntilCount(sent, 1);
   TurnUntilCount(strayed, 1);
   ASSERT_OK(other.ReceiveFrom(stray, strayed.ForDatagram("r")));
