@@ -33,6 +33,9 @@ class OperationChain : public OperationsTest {
     }
   }
 
+  // What is still pending then is told to what is still there.
+  void TearDown() override { DestroyLoop(); }
+
   Stream& stream() { return pair_.stream; }
   Socket& peer() { return pair_.peer; }
 
