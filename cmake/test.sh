@@ -36,6 +36,10 @@ done
 packages=(g++ cmake ninja-build pkg-config libabsl-dev liburing-dev
   libgtest-dev libgmock-dev googletest libbenchmark-dev libboost-dev clang)
 [[ -z $(find tests -name '*.py' -print -quit) ]] || packages+=(python3)
+if wanted release; then
+  # What counts for expected_counts.
+  packages+=(strace valgrind)
+fi
 if wanted mingw; then
   packages+=(g++-mingw-w64-x86-64-posix wine wine64)
 fi
