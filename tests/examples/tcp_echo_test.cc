@@ -130,7 +130,7 @@ TEST_P(TcpEcho, PeerThatDoesNotReceiveIsMadeToWait) {
 
 TEST_P(TcpEcho, ChurnLeavesNothingBehind) {
   std::mt19937 random(TestSeed());
-  const int before = server().Descriptors();
+  const int before = HeldByServer();
   const auto churn = [&](int connections) {
     for (int i = 0; i < connections; ++i) {
       const int socket = ConnectTo(address());
@@ -150,8 +150,8 @@ TEST_P(TcpEcho, ChurnLeavesNothingBehind) {
       }
     }
     EXPECT_TRUE(BecomesTrue([&] {
-      return server().Descriptors() <= before + 1;
-    })) << server().Descriptors()
+      return HeldByServer() <= before + 1;
+    })) << HeldByServer()
         << " descriptors, before: " << before;
   };
   churn(500);
