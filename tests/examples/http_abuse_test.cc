@@ -305,17 +305,20 @@ TEST_P(HttpAbuse, ChurnLeavesNothingBehind) {
     }
     const auto end = std::chrono::steady_clock::now() +
                      std::chrono::milliseconds(kPatienceMs);
-    while (HeldByServer() > before &&
+    int held = 0;
+    while ((held = HeldByServer()) > before &&
            std::chrono::steady_clock::now() < end) {
       ASSERT_EQ(kept.Get("/").status, 200);
     }
-    EXPECT_LE(HeldByServer(), before);
+    EXPECT_LE(held, before);
   };
   churn(300);
-  const long memory = server().ResidentKib();
-  churn(1500);
-  if (kMemoryTells) {
-    EXPECT_LT(server().ResidentKib() - memory, 1024);
+  if (!IsEmulated()) {
+    const long memory = server().ResidentKib();
+    churn(1500);
+    if (kMemoryTells) {
+      EXPECT_LT(server().ResidentKib() - memory, 1024);
+    }
   }
 }
 

@@ -155,10 +155,12 @@ TEST_P(TcpEcho, ChurnLeavesNothingBehind) {
         << " descriptors, before: " << before;
   };
   churn(500);
-  const long memory = server().ResidentKib();
-  churn(3000);
-  if (kMemoryTells) {
-    EXPECT_LT(server().ResidentKib() - memory, 1024);
+  if (!IsEmulated()) {
+    const long memory = server().ResidentKib();
+    churn(3000);
+    if (kMemoryTells) {
+      EXPECT_LT(server().ResidentKib() - memory, 1024);
+    }
   }
 }
 

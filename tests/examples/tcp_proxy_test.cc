@@ -297,18 +297,21 @@ TEST_P(TcpProxy, ChurnLeavesNothingBehind) {
     // A round trip gives the proxy a turn to notice the last ones.
     const auto end = std::chrono::steady_clock::now() +
                      std::chrono::milliseconds(kPatienceMs);
-    while (HeldByServer() > before &&
+    int held = 0;
+    while ((held = HeldByServer()) > before &&
            std::chrono::steady_clock::now() < end) {
       ASSERT_EQ(::send(kept.client, "x", 1, MSG_NOSIGNAL), 1);
       ASSERT_EQ(ReceiveOnce(kept.upstream), "x");
     }
-    EXPECT_LE(HeldByServer(), before);
+    EXPECT_LE(held, before);
   };
   churn(200);
-  const long memory = server().ResidentKib();
-  churn(2000);
-  if (kMemoryTells) {
-    EXPECT_LT(server().ResidentKib() - memory, 1024);
+  if (!IsEmulated()) {
+    const long memory = server().ResidentKib();
+    churn(2000);
+    if (kMemoryTells) {
+      EXPECT_LT(server().ResidentKib() - memory, 1024);
+    }
   }
   ::close(kept.client);
   ::close(kept.upstream);
