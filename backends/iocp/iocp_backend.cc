@@ -119,19 +119,15 @@ class IocpBackend final : public Backend {
   }
 
   void Collect(ReadyList& ready) override {
-    for (const PortPacket& packet : TakeReceived()) {
-      if (NotificationRegistry::Owns(packet.key)) {
-        registry_.Take(packet, ready);
-      } else if (Is(packet, PortKey::kOverlapped)) {
-        operations_->Complete(packet, ready);
-      } else if (Is(packet, PortKey::kWake)) {
-        woken_.store(false, std::memory_order_seq_cst);
-      }
+    TakePackets(ready);
+    // They can have been registered before the wait, and what holds of them is
+    // due in the turn that follows that (R03).
+    if (registry_.has_successors() &&
+        registry_.SubmitAndWait(0, packets_, &received_).ok()) {
+      TakePackets(ready);
     }
-    registry_.EndBatch(ready);
     if (operations_.has_value()) operations_->ReportUntold(ready);
   }
-
   // One packet is enough until it was collected.
   void Wake() override {
     if (woken_.exchange(true, std::memory_order_seq_cst)) return;
@@ -150,6 +146,18 @@ class IocpBackend final : public Backend {
   }
   std::span<const PortPacket> TakeReceived() {
     return std::span(packets_).first(std::exchange(received_, 0u));
+  }
+  void TakePackets(ReadyList& ready) {
+    for (const PortPacket& packet : TakeReceived()) {
+      if (NotificationRegistry::Owns(packet.key)) {
+        registry_.Take(packet, ready);
+      } else if (Is(packet, PortKey::kOverlapped)) {
+        operations_->Complete(packet, ready);
+      } else if (Is(packet, PortKey::kWake)) {
+        woken_.store(false, std::memory_order_seq_cst);
+      }
+    }
+    registry_.EndBatch(ready);
   }
 
   // Whoever changes something looks whether somebody waits, and whoever waits has

@@ -200,6 +200,7 @@ NotifyOperation NotificationRegistry::NextOperation(const Slot& slot) const {
 bool NotificationRegistry::GatherChanges() {
   changes_.clear();
   changing_.clear();
+  successors_noted_ = false;
   bool more = false;
   for (const std::uint32_t index : noted_) {
     Slot& slot = slots_[index];
@@ -485,6 +486,7 @@ void NotificationRegistry::TakeRemoved(std::uint32_t index) {
         slots_[successor].look_again = true;
         slots_[successor].held = false;
         Note(successor);
+        successors_noted_ = true;
       }
       Free(index);
       return;
@@ -514,6 +516,7 @@ void NotificationRegistry::ReleaseHeld() {
     }
     slot.held = false;
     Note(index);
+    successors_noted_ = true;
     return true;
   });
 }

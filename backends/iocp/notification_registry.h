@@ -66,6 +66,10 @@ class NotificationRegistry {
   void Take(const PortPacket& packet, ReadyList& ready);
   void EndBatch(ReadyList& ready);
 
+  // Whether the last batch has let those go ahead that had waited for an earlier
+  // registration of their handle to go: they are noted now.
+  bool has_successors() const { return successors_noted_; }
+
   // How long whoever waits may do so before EndBatch() has something to do.
   // Any thread.
   std::uint32_t LongestWaitMs() const {
@@ -132,6 +136,7 @@ class NotificationRegistry {
   // ENABLE does not overwrite here: DISABLE goes before it.
   bool never_overwrites_ = false;
   bool try_again_ = false;
+  bool successors_noted_ = false;
 
   // Dequeuing calls begun, and the last of them that found the port empty.
   std::atomic<std::uint64_t> dequeues_{0};

@@ -149,6 +149,25 @@ TEST_P(Arming, R03_RegisteringWithUnreadDataTellsReadableInTheNextTurn) {
   }
 }
 
+// Where a registration has to go before the next one of its socket can be made,
+// too.
+TEST_P(Arming, R03_RegisteringAgainTellsWhatHoldsInTheNextTurn) {
+  for (const Mode& mode : kAllModes) {
+    SCOPED_TRACE(ToString(mode));
+    Connection connection = Connected();
+    Recorder first;
+    const Registration registration =
+        Register(connection.server, mode.With(Interest::kWritable), first);
+    TurnUntilSeen(first, Events::kWritable);
+    Recorder second;
+    ASSERT_OK(registration.Remove());
+    Register(connection.server, mode.With(Interest::kWritable), second);
+    Turn();
+    EXPECT_EQ(first.events().back(), Events::kRemoved);
+    EXPECT_THAT(second.events(), ElementsAre(Events::kWritable));
+  }
+}
+
 // Survey trap 1, the other conditions that can hold already.
 TEST_P(Arming, R03_WhateverHoldsAtRegistrationIsToldInTheNextTurn) {
   const Interest all =

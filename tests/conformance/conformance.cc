@@ -79,9 +79,11 @@ Connection ConnectedBy(Socket& listener) {
   return {std::move(adopted), std::move(accepted->socket)};
 }
 
+// Not of 127.0.0.1, from which clients connect: one that is given the port that
+// is given up here would connect to itself.
 SocketAddress RefusedAddress() {
   Socket socket = Must(Socket::Open(AddressFamily::kIpv4, SocketType::kStream));
-  MustOk(socket.Bind(SocketAddress::Ipv4Loopback(0)));
+  MustOk(socket.Bind(Must(SocketAddress::Parse("127.0.0.2:0"))));
   return AddressOf(socket);
 }
 

@@ -56,12 +56,12 @@ TEST_P(EchoLoad, CountsRoundTripsWithoutErrors) {
 }
 
 TEST_P(EchoLoad, NoticesThatTheServerDies) {
-  const int before = server().Descriptors();
+  const int before = HeldByServer();
   ServerProcess load("echo_load",
                      {"--connect=" + Text(address()), "--connections=16",
                       "--seconds=60", "--backend=" + GetParam().backend});
   // It is under way once the server holds its connections.
-  while (server().Descriptors() < before + 16) ::sched_yield();
+  while (HeldByServer() < before + 16) ::sched_yield();
   server().Signal(SIGTERM);
   const Outcome outcome = load.Wait();
   EXPECT_EQ(outcome.exit_status, 1);

@@ -171,7 +171,7 @@ TEST_P(HttpAbuse, RefusalReachesAClientThatStillSends) {
 class HttpSlow : public HttpServerTest {};
 
 TEST_P(HttpSlow, SlowRequestsTimeOut) {
-  const int before = server().Descriptors();
+  const int before = HeldByServer();
   std::vector<std::unique_ptr<HttpClient>> slow;
   for (const char* part :
        {"G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\n",
@@ -198,7 +198,7 @@ TEST_P(HttpSlow, SlowRequestsTimeOut) {
   slow.clear();
   trickling.reset();
   HttpClient next(address());
-  while (server().Descriptors() > before + 1) {
+  while (HeldByServer() > before + 1) {
     ASSERT_EQ(next.Get("/digits.txt").status, 200);
   }
 }
@@ -273,7 +273,7 @@ TEST_P(HttpAbuse, ChurnLeavesNothingBehind) {
   std::mt19937 random(TestSeed());
   HttpClient kept(address());
   ASSERT_EQ(kept.Get("/").status, 200);
-  const int before = server().Descriptors();
+  const int before = HeldByServer();
   const auto churn = [&](int connections) {
     for (int i = 0; i < connections; ++i) {
       HttpClient client(address());
@@ -305,17 +305,20 @@ TEST_P(HttpAbuse, ChurnLeavesNothingBehind) {
     }
     const auto end = std::chrono::steady_clock::now() +
                      std::chrono::milliseconds(kPatienceMs);
-    while (server().Descriptors() > before &&
+    int held = 0;
+    while ((held = HeldByServer()) > before &&
            std::chrono::steady_clock::now() < end) {
       ASSERT_EQ(kept.Get("/").status, 200);
     }
-    EXPECT_LE(server().Descriptors(), before);
+    EXPECT_LE(held, before);
   };
   churn(300);
-  const long memory = server().ResidentKib();
-  churn(1500);
-  if (kMemoryTells) {
-    EXPECT_LT(server().ResidentKib() - memory, 1024);
+  if (!IsEmulated()) {
+    const long memory = server().ResidentKib();
+    churn(1500);
+    if (kMemoryTells) {
+      EXPECT_LT(server().ResidentKib() - memory, 1024);
+    }
   }
 }
 

@@ -174,27 +174,30 @@ TEST_P(HttpServer, Conditions) {
 }
 
 TEST_P(HttpServer, NothingOutsideTheFolder) {
-  for (const char* target : {"/../secret.txt",
-                             "/sub%20dir/../../secret.txt",
-                             "/%2e%2e/secret.txt",
-                             "/..%2fsecret.txt",
-                             "/%2e%2e%2fsecret.txt",
-                             "/sub%20dir/..%2f..%2fsecret.txt",
-                             "/outside.txt",
-                             "/above/secret.txt",
-                             "/beside/secret.txt",
-                             "/../rooted/secret.txt",
-                             "/..\\secret.txt",
-                             "/..%5csecret.txt",
-                             "//../secret.txt",
-                             "/./../secret.txt",
-                             "/digits.txt%00.html",
-                             "/%",
-                             "/%4",
-                             "/%zz",
-                             "http://test/../secret.txt",
-                             "secret.txt",
-                             "*"}) {
+  std::vector<const char*> targets = {"/../secret.txt",
+                                      "/sub%20dir/../../secret.txt",
+                                      "/%2e%2e/secret.txt",
+                                      "/..%2fsecret.txt",
+                                      "/%2e%2e%2fsecret.txt",
+                                      "/sub%20dir/..%2f..%2fsecret.txt",
+                                      "/../rooted/secret.txt",
+                                      "/..\\secret.txt",
+                                      "/..%5csecret.txt",
+                                      "//../secret.txt",
+                                      "/./../secret.txt",
+                                      "/digits.txt%00.html",
+                                      "/%",
+                                      "/%4",
+                                      "/%zz",
+                                      "http://test/../secret.txt",
+                                      "secret.txt",
+                                      "*"};
+  // Wine follows the links of this system and does not show that they are any.
+  if (!IsEmulated()) {
+    targets.insert(targets.end(), {"/outside.txt", "/above/secret.txt",
+                                   "/beside/secret.txt"});
+  }
+  for (const char* target : targets) {
     HttpClient client(address());
     const HttpResponse response = client.Get(target);
     EXPECT_TRUE(response.status == 400 || response.status == 404)

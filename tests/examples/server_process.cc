@@ -19,7 +19,9 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 
@@ -247,6 +249,26 @@ void ServerTest::SetUp() {
     FAIL() << "exit status " << outcome.exit_status << ": " << outcome.err;
   }
   address_ = *address;
+}
+
+int ServerTest::HeldByServer() const {
+  if (!IsEmulated()) return server_->Descriptors();
+  // proc(5): what follows the header. A connection that was not accepted, or is
+  // closed, has no inode.
+  constexpr const char* kListening = "0A";
+  const std::string port =
+      absl::StrFormat(":%04X", static_cast<unsigned>(ntohs(address_.sin_port)));
+  std::ifstream file("/proc/net/tcp");
+  int count = 0;
+  for (std::string line; std::getline(file, line);) {
+    const std::vector<std::string> fields =
+        absl::StrSplit(line, ' ', absl::SkipEmpty());
+    if (fields.size() > 9 && absl::EndsWith(fields[1], port) &&
+        fields[3] != kListening && fields[9] != "0") {
+      ++count;
+    }
+  }
+  return count;
 }
 
 void ServerTest::TearDown() {

@@ -114,6 +114,10 @@ class ServerTest : public ::testing::TestWithParam<ServerKind> {
 
   ServerProcess& server() { return *server_; }
   const sockaddr_in& address() const { return address_; }
+  // How many descriptors the server has. An emulator keeps those of sockets in
+  // another process: then, how many connections to the server's address it has
+  // accepted that are neither closed nor reset.
+  int HeldByServer() const;
 
  private:
   std::optional<ServerProcess> server_;

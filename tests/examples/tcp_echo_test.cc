@@ -130,7 +130,7 @@ TEST_P(TcpEcho, PeerThatDoesNotReceiveIsMadeToWait) {
 
 TEST_P(TcpEcho, ChurnLeavesNothingBehind) {
   std::mt19937 random(TestSeed());
-  const int before = server().Descriptors();
+  const int before = HeldByServer();
   const auto churn = [&](int connections) {
     for (int i = 0; i < connections; ++i) {
       const int socket = ConnectTo(address());
@@ -150,15 +150,17 @@ TEST_P(TcpEcho, ChurnLeavesNothingBehind) {
       }
     }
     EXPECT_TRUE(BecomesTrue([&] {
-      return server().Descriptors() <= before + 1;
-    })) << server().Descriptors()
+      return HeldByServer() <= before + 1;
+    })) << HeldByServer()
         << " descriptors, before: " << before;
   };
   churn(500);
-  const long memory = server().ResidentKib();
-  churn(3000);
-  if (kMemoryTells) {
-    EXPECT_LT(server().ResidentKib() - memory, 1024);
+  if (!IsEmulated()) {
+    const long memory = server().ResidentKib();
+    churn(3000);
+    if (kMemoryTells) {
+      EXPECT_LT(server().ResidentKib() - memory, 1024);
+    }
   }
 }
 

@@ -276,7 +276,7 @@ TEST_P(TcpProxy, ResetAfterHalfCloseIsCarriedThrough) {
 TEST_P(TcpProxy, ChurnLeavesNothingBehind) {
   std::mt19937 random(TestSeed());
   const Ends kept = Connect();
-  const int before = server().Descriptors();
+  const int before = HeldByServer();
   const auto churn = [&](int connections) {
     for (int i = 0; i < connections; ++i) {
       const Ends ends = Connect();
@@ -297,18 +297,21 @@ TEST_P(TcpProxy, ChurnLeavesNothingBehind) {
     // A round trip gives the proxy a turn to notice the last ones.
     const auto end = std::chrono::steady_clock::now() +
                      std::chrono::milliseconds(kPatienceMs);
-    while (server().Descriptors() > before &&
+    int held = 0;
+    while ((held = HeldByServer()) > before &&
            std::chrono::steady_clock::now() < end) {
       ASSERT_EQ(::send(kept.client, "x", 1, MSG_NOSIGNAL), 1);
       ASSERT_EQ(ReceiveOnce(kept.upstream), "x");
     }
-    EXPECT_LE(server().Descriptors(), before);
+    EXPECT_LE(held, before);
   };
   churn(200);
-  const long memory = server().ResidentKib();
-  churn(2000);
-  if (kMemoryTells) {
-    EXPECT_LT(server().ResidentKib() - memory, 1024);
+  if (!IsEmulated()) {
+    const long memory = server().ResidentKib();
+    churn(2000);
+    if (kMemoryTells) {
+      EXPECT_LT(server().ResidentKib() - memory, 1024);
+    }
   }
   ::close(kept.client);
   ::close(kept.upstream);
@@ -351,7 +354,7 @@ class TcpProxyRefused : public TcpProxy {
 };
 
 TEST_P(TcpProxyRefused, ClientIsResetAtOnce) {
-  const int before = server().Descriptors();
+  const int before = HeldByServer();
   for (int i = 0; i < 50; ++i) {
     const int client = ConnectTo(address());
     // Whichever call comes first after the reset is told of it.
@@ -362,7 +365,7 @@ TEST_P(TcpProxyRefused, ClientIsResetAtOnce) {
     }
     ::close(client);
   }
-  EXPECT_LE(server().Descriptors(), before + 2);
+  EXPECT_LE(HeldByServer(), before + 2);
 }
 
 // The server is given by its name.

@@ -16,7 +16,7 @@
 namespace weir::model {
 namespace {
 
-constexpr std::uint64_t kSeeds = 3000;
+constexpr std::uint64_t kSeeds = WEIR_USUAL_MODEL_SEEDS;
 
 // What two runs of one script were told, where the contract left the backends
 // the same choice. Returns the first difference.

@@ -33,9 +33,19 @@ Truth SocketModel::Writable(int end) const {
 Truth SocketModel::HungUp(int end) const {
   const End& self = (*this)[end];
   if (!self.stream() || !self.connected) return Truth::kNo;
-  if (self.peer_ended || self.dead) return Truth::kYes;
+  const bool hidden =
+      !ways_.hangup_overtakes_data && !self.write_shut &&
+      (self.waiting > 0 || self.flooded);
+  if (self.dead || (self.peer_ended && !hidden)) return Truth::kYes;
   // The kernel says the same of what was ended on this side.
   return self.read_shut ? Truth::kEither : Truth::kNo;
+}
+
+Truth SocketModel::Failed(int end) const {
+  const End& self = (*this)[end];
+  if (self.error != ErrorCause::kNone) return Truth::kYes;
+  const bool lasts = ways_.failures_last && (self.dead || self.refused);
+  return lasts ? Truth::kYes : Truth::kNo;
 }
 
 bool SocketModel::Finished(int end) const {
@@ -47,7 +57,10 @@ bool SocketModel::Finished(int end) const {
 bool SocketModel::CanSend(int end) const {
   const End& self = (*this)[end];
   if (!self.open || self.kind == Kind::kListener) return false;
-  if (self.kind == Kind::kUdp) return (*this)[end ^ 1].waiting < 8;
+  if (self.kind == Kind::kUdp) {
+    return (*this)[end ^ 1].waiting < 8 &&
+           ((*this)[end ^ 1].alive() || ways_.unreachable_ports_are_told);
+  }
   const End& peer = (*this)[end ^ 1];
   // A TCP end that was told that nobody reads may answer with a reset.
   const bool refuses = self.kind == Kind::kTcp && peer.read_shut;
@@ -75,8 +88,8 @@ bool SocketModel::CanShutdownWrite(int end) const {
 
 bool SocketModel::CanShutdownRead(int end) const {
   const End& self = (*this)[end];
-  return self.open && self.stream() && self.connected && !self.dead &&
-         !self.read_shut && !self.flooded && !Finished(end);
+  return ways_.streams_read_on_after_shutdown && self.open && self.stream() &&
+         self.connected && !self.dead && !self.read_shut && !self.flooded && !Finished(end);
 }
 
 bool SocketModel::CanClose(int end) const {
@@ -106,8 +119,10 @@ Outcome SocketModel::Send(int end) {
     return {.bytes = kChunk};
   }
   if (self.dead || self.write_shut) {
-    const ErrorCause error =
-        self.kind == Kind::kTcp ? TakeError(end) : ErrorCause::kNone;
+    // What this side did comes first where the failure does not pass.
+    const bool takes = self.kind == Kind::kTcp &&
+                       !(self.write_shut && ways_.failures_last);
+    const ErrorCause error = takes ? TakeError(end) : ErrorCause::kNone;
     return {.error =
                 error != ErrorCause::kNone ? error : ErrorCause::kBrokenPipe};
   }
@@ -142,12 +157,21 @@ Outcome SocketModel::Receive(int end, int most) {
     return {.bytes = bytes, .drained = bytes < most};
   }
   // On TCP an end that was announced comes before the error, which stays.
-  if (self.kind == Kind::kTcp && self.peer_ended) return {.end = true};
+  if (self.kind == Kind::kTcp && self.peer_ended && !ways_.failures_last) {
+    return {.end = true};
+  }
   if (const ErrorCause error = TakeError(end); error != ErrorCause::kNone) {
     return {.error = error};
   }
   if (Readable(end) == Truth::kYes) return {.end = true};
   return {.would_block = true, .drained = true};
+}
+
+Outcome SocketModel::ReceiveNatively(int end, int most) {
+  const ErrorCause before = At(end).error;
+  const Outcome outcome = Receive(end, most);
+  if (ways_.failures_last && At(end).stream()) At(end).error = before;
+  return outcome;
 }
 
 void SocketModel::Absorb(int end) {
@@ -211,16 +235,19 @@ void SocketModel::Abort(int end) {
   if (!self.alive() || self.dead || Finished(end)) return;
   self.dead = true;
   self.error =
-      self.peer_ended ? ErrorCause::kBrokenPipe : ErrorCause::kConnectionReset;
+      self.peer_ended ? ways_.reset_after_the_end
+                      : ErrorCause::kConnectionReset;
 }
 
 void SocketModel::Connect(int end) {
   At(end).connected = true;
+  At(end).refused = false;
   Open(end ^ 1, Kind::kTcp, /*connected=*/true);
 }
 
 void SocketModel::FailToConnect(int end) {
   At(end).error = ErrorCause::kConnectionRefused;
+  At(end).refused = true;
 }
 
 ErrorCause SocketModel::TakeError(int end) {

@@ -25,6 +25,17 @@ enum class Truth {
   kRacy,
 };
 
+// What the systems do each in its own way (tests/support/system.h).
+struct SystemWays {
+  bool hangup_overtakes_data = true;
+  ErrorCause reset_after_the_end = ErrorCause::kBrokenPipe;
+  // That a stream has failed is told by poll and by each receive, before an end
+  // that was announced, and does not pass.
+  bool failures_last = false;
+  bool unreachable_ports_are_told = true;
+  bool streams_read_on_after_shutdown = true;
+};
+
 // One end of a pair; end e's peer is e ^ 1. A listener has no peer.
 struct End {
   Kind kind = Kind::kUnix;
@@ -44,8 +55,9 @@ struct End {
   bool peer_ended = false;
   bool read_shut = false;
   bool write_shut = false;
-  // Reset.
+  // Reset; could not connect.
   bool dead = false;
+  bool refused = false;
   // To be fetched.
   ErrorCause error = ErrorCause::kNone;
 
@@ -67,7 +79,8 @@ struct Outcome {
 
 class SocketModel {
  public:
-  explicit SocketModel(int ends) : ends_(static_cast<std::size_t>(ends)) {}
+  SocketModel(int ends, const SystemWays& ways)
+      : ways_(ways), ends_(static_cast<std::size_t>(ends)) {}
 
   const End& operator[](int end) const {
     return ends_[static_cast<std::size_t>(end)];
@@ -77,6 +90,8 @@ class SocketModel {
   Truth Readable(int end) const;
   Truth Writable(int end) const;
   Truth HungUp(int end) const;
+  // To the kernel; to Weir it is told once.
+  Truth Failed(int end) const;
 
   // Whether the outcome can be told, and is worth trying.
   bool CanSend(int end) const;
@@ -92,6 +107,8 @@ class SocketModel {
   // Sends until it would block.
   void Fill(int end);
   Outcome Receive(int end, int most);
+  // Without Weir, which does not know then that an error has been told.
+  Outcome ReceiveNatively(int end, int most);
   // Part of a flood, more than what is left of it being sure.
   void Sample(int end) { At(end).sampled = true; }
   // All of a flood.
@@ -114,6 +131,7 @@ class SocketModel {
   // Both ends of a TCP stream have said that they are done.
   bool Finished(int end) const;
 
+  const SystemWays ways_;
   std::vector<End> ends_;
 };
 

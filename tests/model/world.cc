@@ -34,7 +34,15 @@ struct World::Handler {
 
 World::World(const Script& script, const Variant& variant)
     : script_(script),
-      model_(script.ends),
+      model_(script.ends,
+             {.hangup_overtakes_data = test::HangupOvertakesData(),
+              .reset_after_the_end = test::ResetAfterTheEnd(),
+              .failures_last = test::FailuresLast(),
+              .unreachable_ports_are_told =
+                  test::ReceivesTellOfUnreachablePorts() &&
+                  test::DatagramErrorsPass(),
+              .streams_read_on_after_shutdown =
+                  test::StreamsReadOnAfterShutdown()}),
       sockets_(static_cast<std::size_t>(script.ends)),
       duplicates_(static_cast<std::size_t>(script.ends), kInvalidSocket),
       flood_(static_cast<std::size_t>(script.ends)),

@@ -145,8 +145,11 @@ void World::ReceiveNatively(int end) {
   const NativeSocket native = SocketOf(end).native();
   bool would_block = false;
   while (true) {
-    const Outcome expected = model_.Receive(end, 4096);
-    if (expected.error != ErrorCause::kNone) readiness_.ErrorTaken(end);
+    const Outcome expected = model_.ReceiveNatively(end, 4096);
+    if (expected.error != ErrorCause::kNone &&
+        model_[end].error == ErrorCause::kNone) {
+      readiness_.ErrorTaken(end);
+    }
     const platform::IoOutcome got = platform::Receive(native, Room(4096));
     would_block = got.would_block;
     Expect(got.bytes == static_cast<std::size_t>(expected.bytes) &&
@@ -191,8 +194,7 @@ void World::Settle(int end) {
   };
   PollBits wanted = PollBits::kNone;
   PollBits unwanted = PollBits::kNone;
-  const bool failed = self.error != ErrorCause::kNone;
-  want(PollBits::kError, failed ? Truth::kYes : Truth::kNo, wanted, unwanted);
+  want(PollBits::kError, model_.Failed(end), wanted, unwanted);
   if (!self.stream() || self.connected) {
     // To the kernel a datagram socket's error is not readable.
     want(PollBits::kReadable, model_.Readable(end), wanted, unwanted);

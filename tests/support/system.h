@@ -51,6 +51,12 @@ bool ReceivesTellOfUnreachablePorts();
 bool HangupOvertakesData();
 // What a reset is, that follows the peer's end of stream.
 ErrorCause ResetAfterTheEnd();
+// Whether that a stream has failed is told by poll and by each receive, before an
+// end that was announced, and not just once.
+bool FailuresLast();
+// Whether a stream that was shut down for receiving is readable, and what had
+// arrived before still comes.
+bool StreamsReadOnAfterShutdown();
 // Whether a datagram socket is as good as new when the error of an unreachable
 // port has been taken off it. Under Wine 8 SO_ERROR tells it again and again, and
 // a wait that is under way misses the next datagram and the next error.

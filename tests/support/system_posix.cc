@@ -61,6 +61,8 @@ bool ReceivesTellOfUnreachablePorts() { return true; }
 bool HangupOvertakesData() { return true; }
 // tcp_reset(), where there was a FIN before.
 ErrorCause ResetAfterTheEnd() { return ErrorCause::kBrokenPipe; }
+bool FailuresLast() { return false; }
+bool StreamsReadOnAfterShutdown() { return true; }
 bool DatagramErrorsPass() { return true; }
 
 std::string LoopbackInterface() { return "lo"; }

@@ -68,6 +68,8 @@ bool HangupOvertakesData() {
 }
 
 ErrorCause ResetAfterTheEnd() { return ErrorCause::kConnectionReset; }
+bool FailuresLast() { return true; }
+bool StreamsReadOnAfterShutdown() { return false; }
 
 // By trying: the error of a send to a port that was just given up.
 bool DatagramErrorsPass() {
