@@ -110,8 +110,10 @@ void AwaitReadable(const Socket& socket) {
   AwaitState(socket, platform::PollBits::kReadable);
 }
 
+// A connect that has failed is not writable everywhere.
 void AwaitWritable(const Socket& socket) {
-  AwaitState(socket, platform::PollBits::kWritable);
+  AwaitState(socket,
+             platform::PollBits::kWritable | platform::PollBits::kError);
 }
 
 // Where data hide it, it is there as soon as they are: over loopback, the peer

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/model/byte_pattern.h"
+#include "tests/support/system.h"
 #include "weir/status.h"
 
 namespace weir::operation_model {
@@ -87,7 +88,8 @@ std::string ConnectionModel::Received(int s, const absl::Status& status,
     // sendfile(2) goes on by itself, and one that has sent something says
     // nothing of the reset that it met then, which the system tells once.
     if (self.sends_file && sides[1 - s].aborted) in.MayEnd(true);
-    return in.ReadEnd(self.receive_shut);
+    return in.ReadEnd(self.receive_shut ||
+                      (MayBeReset(s) && !test::UnawaitedResetsAreTold()));
   }
   self.receive_failed = true;
   if (CauseOf(status) == ErrorCause::kConnectionReset && MayBeReset(s)) {

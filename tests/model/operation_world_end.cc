@@ -99,7 +99,13 @@ bool World::Settle(const SubjectPtr& subject) {
       std::size_t clients = 0;
       {
         absl::MutexLock lock(&subject->mu());
-        clients = subject->clients.size();
+        for (const Subject::Client& client : subject->clients) {
+          Connection& connection = *client.end->connection;
+          absl::MutexLock lock_connection(&connection.mu);
+          // One that was reset while it waited may have been passed over
+          // (AcceptEx).
+          if (!connection.model.sides[client.end->side].aborted) ++clients;
+        }
       }
       step.which = 1;
       if (in > clients) Arrive(*subject, step);

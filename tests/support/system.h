@@ -57,6 +57,9 @@ bool FailuresLast();
 // Whether a stream that was shut down for receiving is readable, and what had
 // arrived before still comes.
 bool StreamsReadOnAfterShutdown();
+// Whether a reset that comes while nobody receives is told by the next receive.
+// Under Wine 8 that finds the end of the stream.
+bool UnawaitedResetsAreTold();
 // Whether a datagram socket is as good as new when the error of an unreachable
 // port has been taken off it. Under Wine 8 SO_ERROR tells it again and again, and
 // a wait that is under way misses the next datagram and the next error.

@@ -51,6 +51,13 @@ DWORD FlagsOf(NativeSocket socket) {
   return flags;
 }
 
+bool IsWine() {
+  static const bool wine =
+      ::GetProcAddress(::GetModuleHandleW(L"ntdll.dll"), "wine_get_version") !=
+      nullptr;
+  return wine;
+}
+
 }  // namespace
 
 // Mostly, but nobody promises it.
@@ -59,13 +66,9 @@ bool NumbersAreReusedAtOnce() { return false; }
 // Weir switches it off (SIO_UDP_CONNRESET).
 bool ReceivesTellOfUnreachablePorts() { return false; }
 
-// On Windows it does, on Wine not.
-bool HangupOvertakesData() {
-  static const bool wine =
-      ::GetProcAddress(::GetModuleHandleW(L"ntdll.dll"), "wine_get_version") !=
-      nullptr;
-  return !wine;
-}
+// On Windows they do, on Wine not.
+bool HangupOvertakesData() { return !IsWine(); }
+bool UnawaitedResetsAreTold() { return !IsWine(); }
 
 ErrorCause ResetAfterTheEnd() { return ErrorCause::kConnectionReset; }
 bool FailuresLast() { return true; }
