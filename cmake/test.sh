@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # The whole test suite: every test in `release`, every test under
 # AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer (`asan`), the
-# threaded ones under ThreadSanitizer (`tsan`), and each fuzz target for a while
-# (`fuzz`). Arguments name the parts to run instead of these; the tests of the
-# Windows build under Wine (`mingw`) are run when named. Installs what it needs (Debian, as root) and asks
-# nothing. Fails if a test fails or a part cannot be run.
+# threaded ones under ThreadSanitizer (`tsan`), every one of the Windows build
+# under Wine (`mingw`), and each fuzz target for a while (`fuzz`). Arguments name
+# the parts to run instead of these. Installs what it needs (Debian, as root) and
+# asks nothing. Fails if a test fails or a part cannot be run.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
-PARTS=(release asan tsan fuzz)
+PARTS=(release asan tsan mingw fuzz)
 (($# == 0)) || PARTS=("$@")
 FUZZERS=(http_request socket_address)
 FUZZ_SECONDS=15
@@ -60,16 +60,17 @@ if (($(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 0) > 28)); then
   fi
 fi
 
-# run_preset PRESET: configures, builds and tests it.
-run_preset() {
-  local preset=$1 prefix=()
-  case $preset in asan | tsan) prefix=("${unrandomised[@]}") ;; esac
-  run_step "$preset: configure" "$preset-configure.log" \
-    cmake --preset "$preset" &&
-    run_step "$preset: build" "$preset-build.log" \
-      cmake --build --preset "$preset" -j "$JOBS" &&
-    run_step "$preset: test" "$preset-test.log" \
-      "${prefix[@]}" ctest --preset "$preset" -j "$JOBS"
+build_preset() {
+  run_step "$1: configure" "$1-configure.log" cmake --preset "$1" &&
+    run_step "$1: build" "$1-build.log" \
+      nice cmake --build --preset "$1" -j "$JOBS"
+}
+
+test_preset() {
+  local prefix=()
+  case $1 in asan | tsan) prefix=("${unrandomised[@]}") ;; esac
+  run_step "$1: test" "$1-test.log" \
+    "${prefix[@]}" ctest --preset "$1" -j "$JOBS"
 }
 
 # Builds the fuzz targets with Clang and runs each for FUZZ_SECONDS, from the
@@ -90,10 +91,30 @@ run_fuzzers() {
 }
 
 failed=()
-rm -f "$LOGS"/fuzz-*.log
+rm -f "$LOGS"/fuzz-*.log "$LOGS"/{release,asan,tsan,mingw}-test.log
+built=()
+emulated=
+# Under Wine the tests wait more than they compute: the other presets are built
+# meanwhile.
+if wanted mingw; then
+  if build_preset mingw; then
+    test_preset mingw &
+    emulated=$!
+  else
+    failed+=(mingw)
+  fi
+fi
 for preset in "${PRESETS[@]}"; do
-  rm -f "$LOGS/$preset-test.log"
-  run_preset "$preset" || failed+=("$preset")
+  [[ $preset != mingw ]] || continue
+  if build_preset "$preset"; then
+    built+=("$preset")
+  else
+    failed+=("$preset")
+  fi
+done
+[[ -z $emulated ]] || wait "$emulated" || failed+=(mingw)
+for preset in "${built[@]}"; do
+  test_preset "$preset" || failed+=("$preset")
 done
 if wanted fuzz; then
   run_fuzzers || failed+=(fuzz)
