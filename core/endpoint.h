@@ -19,7 +19,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <optional>
 #include <span>
 #include <utility>
@@ -34,6 +33,7 @@
 #include "core/mutex.h"
 #include "core/operation_record.h"
 #include "core/readiness_state.h"
+#include "core/short_transfer.h"
 #include "core/thread_local.h"
 #include "platform/socket_io.h"
 #include "weir/backend.h"
@@ -65,41 +65,15 @@ class Endpoint final : public LoopRecord,
   absl::Status Start(OperationRecord* record, const char* operation,
                      const OperationOptions& options);
 
-  // A transfer with one buffer, and nothing to be asked about it.
-  struct ShortTransfer {
-    enum class State : std::uint8_t { kNone, kWaits, kTold };
-
-    ShortTransfer() {}
-    ~ShortTransfer() {
-      if (state != State::kNone) handler.~CompletionHandler();
-    }
-    void Start(std::span<std::byte> data, CompletionHandler& given) {
-      buffer = data;
-      new (&handler) CompletionHandler(std::move(given));
-      state = State::kWaits;
-    }
-
-    std::span<std::byte> buffer;
-    // While the state is not kNone.
-    union {
-      CompletionHandler handler;
-    };
-    State state = State::kNone;
-  };
-  // Transfers that are started and told in the course of one RunExpected, but
-  // for a receive that waits when it is over: they need no record. Whatever
-  // else comes up finds them in the queues (TakeLongWay).
-  struct ShortWay {
-    ShortTransfer receive;
-    ShortTransfer send;
-  };
-  // What `operation`, started without any wish, may be: a transfer of the short
-  // way, if the handler that this thread is in was called by it.
+  // What a receive and a send that are started without any wish may be: transfers
+  // of the short way, if the handler that this thread is in was called by it; else
+  // null.
   ShortTransfer* ShortReceive() {
-    return TakesShortWay() ? Unused(short_way_->receive) : nullptr;
+    return TakesShortWay() ? short_way_->receive.IfUnused() : nullptr;
   }
   ShortTransfer* ShortSend() {
-    return TakesShortWay() && corked_ == 0 ? Unused(short_way_->send) : nullptr;
+    return TakesShortWay() && corked_ == 0 ? short_way_->send.IfUnused()
+                                           : nullptr;
   }
   absl::Status Cancel(OperationRecord& record);
   absl::Status CancelAll();
@@ -351,9 +325,6 @@ class Endpoint final : public LoopRecord,
   bool TakesShortWay() const {
     return on_short_way_ == this && !loop_->has_commands_or_stopped();
   }
-  static ShortTransfer* Unused(ShortTransfer& transfer) {
-    return transfer.state == ShortTransfer::State::kNone ? &transfer : nullptr;
-  }
   void TakeShortWay();
   void LeaveShortWay() {
     expects_ = false;
@@ -365,7 +336,6 @@ class Endpoint final : public LoopRecord,
   }
   void QueueShortTransfers();
   void QueueShortTransfer(OperationRecord::Kind kind, ShortTransfer& transfer);
-  static void Tell(ShortTransfer& transfer, const Completion& done);
   int RunUnexpected(std::int64_t tried);
   void LeaveShortSend(std::int64_t tried);
   bool LendsCalmly() const;
@@ -586,6 +556,7 @@ class Endpoint final : public LoopRecord,
   // What the loop was asked to watch.
   Watch settled_;
 
+  // Found in the queues by whatever else comes up (TakeLongWay).
   std::unique_ptr<ShortWay> short_way_;
   OperationQueue receives_;
   OperationQueue sends_;

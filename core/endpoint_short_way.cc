@@ -30,10 +30,8 @@ void Endpoint::QueueShortTransfer(OperationRecord::Kind kind,
     record->SetBuffer(transfer.buffer);
     CountUnsent(record->size);
   }
-  record->handler = std::move(transfer.handler);
+  record->handler = transfer.TakeHandler();
   record->phase = OperationRecord::Phase::kQueued;
-  transfer.handler.~CompletionHandler();
-  transfer.state = ShortTransfer::State::kNone;
   QueueOf(*record).Push(record);
   LeaveShortWay();
   if (running_) again_ = true;

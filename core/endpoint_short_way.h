@@ -16,7 +16,8 @@
 
 namespace weir::internal {
 
-ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunCalm(LoopCore::Frame& frame) {
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunCalm(
+    LoopCore::Frame& frame) {
   frame.running = this;
   running_ = true;
   const std::span<std::byte> buffer = loop_->LentBuffer(frame);
@@ -37,14 +38,6 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunCalm(LoopCore::Frame& frame
   return 1;
 }
 
-// It has gone well.
-ABSL_ATTRIBUTE_ALWAYS_INLINE inline void Endpoint::Tell(ShortTransfer& transfer, const Completion& done) {
-  transfer.state = ShortTransfer::State::kTold;
-  if (transfer.handler) transfer.handler(done);
-  transfer.handler.~CompletionHandler();
-  transfer.state = ShortTransfer::State::kNone;
-}
-
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunExpected(
     LoopCore::Frame& frame) {
   if (!receives_.empty()) [[unlikely]] TakeShortWay();
@@ -59,7 +52,7 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunExpected(
   running_ = true;
   Completion done;
   done.bytes = static_cast<std::size_t>(tried);
-  Tell(receive, done);
+  receive.Tell(done);
   int told = 1;
   for (; !again_; ++told) {
     if (corked_ > 0) [[unlikely]] Uncork();
@@ -75,7 +68,7 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunExpected(
       break;
     }
     done.bytes = data.size();
-    Tell(send, done);
+    send.Tell(done);
   }
   frame.running = on_short_way_ = nullptr;
   running_ = false;

@@ -19,6 +19,7 @@ namespace {
 using internal::Endpoint;
 using internal::EndpointOwner;
 using internal::OperationRecord;
+using internal::ShortTransfer;
 using internal::SocketAttacher;
 using internal::SocketRole;
 using Kind = OperationRecord::Kind;
@@ -149,7 +150,7 @@ absl::Status Stream::Connect(const SocketAddress& address,
 absl::Status Stream::Receive(MutableBuffer buffer, CompletionHandler handler,
                              const OperationOptions& options) {
   if (endpoint_ != nullptr && IsOrdinary(options) && !buffer.empty()) {
-    if (Endpoint::ShortTransfer* const transfer = endpoint_->ShortReceive()) {
+    if (ShortTransfer* const transfer = endpoint_->ShortReceive()) {
       transfer->Start(buffer, handler);
       return absl::OkStatus();
     }
@@ -178,7 +179,7 @@ absl::Status Stream::ReceiveVector(std::span<const MutableBuffer> buffers,
 absl::Status Stream::Send(ConstBuffer data, CompletionHandler handler,
                           const OperationOptions& options) {
   if (endpoint_ != nullptr && IsOrdinary(options) && !data.empty()) {
-    if (Endpoint::ShortTransfer* const transfer = endpoint_->ShortSend()) {
+    if (ShortTransfer* const transfer = endpoint_->ShortSend()) {
       // Nothing is written through it.
       transfer->Start(
           std::span(const_cast<std::byte*>(data.data()), data.size()), handler);
