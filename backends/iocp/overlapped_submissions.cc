@@ -186,6 +186,11 @@ void OverlappedSubmissions::Complete(const PortPacket& packet,
   auto* call = static_cast<OverlappedCall*>(packet.overlapped);
   Submission& submission = *call->submission;
   std::int64_t result = call->Result();
+  // The handle was closed behind the cancellation, before the call had noticed
+  // that: Wine looks at it once more.
+  if (submission.cancelled && result == -std::int64_t{WSAENOTSOCK}) {
+    result = kCancelled;
+  }
   if (submission.kind == Kind::kAcceptMany) {
     CompleteAccept(call, result, ready);
     return;

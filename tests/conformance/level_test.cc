@@ -285,12 +285,14 @@ TEST_P(Level, R04_EveryWayToReceiveIsSeenToDrain) {
     Turn();
     for (int round = 0; round < 3; ++round) {
       Send(connection.client, "abc");
+      AwaitReadable(connection.server);
       EXPECT_EQ(way.receive(connection.server), 3u);
       Turn();
       TurnPastSentinel();
       EXPECT_THAT(recorder.events(), IsEmpty());
     }
     Send(connection.client, "def");
+    AwaitReadable(connection.server);
     Turn();
     EXPECT_THAT(recorder.Take(), ElementsAre(Events::kReadable));
   }
@@ -308,6 +310,7 @@ TEST_P(Level, R04_DataDrainedByTheHandlerAreNotToldAgain) {
                        })));
   for (int round = 0; round < 3; ++round) {
     Send(connection.client, "abc");
+    AwaitReadable(connection.server);
     Turn();
     EXPECT_THAT(recorder.Take(), ElementsAre(Events::kReadable));
     Turn();
