@@ -206,7 +206,6 @@ int Endpoint::LendDatagramBatch(DatagramsHandler& handler) {
     status = platform::SystemError(outcome.error, "receive");
     if (!IsOfNetwork(status)) Rest();
   }
-  if (outcome.drained) NotReadable();
   loop_->CountLentBuffer();
   Unlock();
   handler(

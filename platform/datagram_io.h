@@ -34,9 +34,6 @@ struct BatchOutcome {
   // The system's number; 0 if it did not fail.
   int error = 0;
   bool would_block = false;
-  // Of a receive that has moved some: the next would have to wait, or be told of
-  // an error that has been reported meanwhile.
-  bool drained = false;
 
   bool ok() const { return error == 0 && !would_block; }
 };

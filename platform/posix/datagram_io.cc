@@ -281,11 +281,10 @@ BatchOutcome ReceiveDatagrams(NativeSocket socket,
     message.msg_control = slot.control.data();
     message.msg_controllen = slot.control.size();
   }
-  BatchOutcome outcome = OutcomeOf(RetryInterrupted([&] {
+  const BatchOutcome outcome = OutcomeOf(RetryInterrupted([&] {
     return ::recvmmsg(ToDescriptor(socket), messages.data(),
                       static_cast<unsigned>(count), MSG_DONTWAIT, nullptr);
   }));
-  outcome.drained = outcome.count > 0 && outcome.count < count;
   for (std::size_t i = 0; i < outcome.count; ++i) {
     msghdr& message = messages[i].msg_hdr;
     ReceivedDatagram& datagram = datagrams[i];

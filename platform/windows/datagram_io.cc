@@ -52,9 +52,7 @@ LPFN_WSASENDMSG SendMessageCall(NativeSocket socket) {
 // How a batch went of which `count` were moved before a call did not succeed
 // with `error`.
 BatchOutcome OutcomeOf(std::size_t count, int error) {
-  if (count > 0) {
-    return {.count = count, .drained = error == WSAEWOULDBLOCK};
-  }
+  if (count > 0) return {.count = count};
   if (error == WSAEWOULDBLOCK) return {.would_block = true};
   return {.error = error};
 }

@@ -5,13 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/attributes.h"
-#include "absl/base/const_init.h"
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "platform/error.h"
 #include "platform/windows/winsock.h"
 
@@ -21,23 +17,35 @@ namespace weir::platform {
 // it may take a lock. But while it runs, the list of handlers is locked: nobody
 // who holds this lock may change that. So ours is put into it once and stays,
 // and without a watch leaves the event to the next.
+//
+// The lock is the system's: one that keeps something for each thread would have
+// the compiler's own library take over, and at its end free, a thread that it has
+// not made (winpthreads of MinGW-w64).
 struct TerminationWatch::Registry {
-  static absl::Status Add(TerminationWatch& watch) ABSL_LOCKS_EXCLUDED(mutex);
-  static void Remove(TerminationWatch& watch) ABSL_LOCKS_EXCLUDED(mutex);
-  // Whether there was a watch to tell.
-  static bool Notify() ABSL_LOCKS_EXCLUDED(mutex);
-  static BOOL WINAPI Handle(DWORD event);
-  static std::vector<TerminationWatch*>& Watches()
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  class Lock {
+   public:
+    Lock() { ::AcquireSRWLockExclusive(&lock); }
+    ~Lock() { ::ReleaseSRWLockExclusive(&lock); }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+  };
 
-  static absl::Mutex mutex;
-  static bool installed ABSL_GUARDED_BY(mutex);
+  static absl::Status Add(TerminationWatch& watch);
+  static void Remove(TerminationWatch& watch);
+  // Whether there was a watch to tell.
+  static bool Notify();
+  static BOOL WINAPI Handle(DWORD event);
+  // With the lock.
+  static std::vector<TerminationWatch*>& Watches();
+
+  static SRWLOCK lock;
+  static bool installed;
 };
 
 // There are no signal handlers to find watches without a lock for.
 struct TerminationWatch::Slot {};
 
-ABSL_CONST_INIT absl::Mutex TerminationWatch::Registry::mutex(absl::kConstInit);
+constinit SRWLOCK TerminationWatch::Registry::lock = SRWLOCK_INIT;
 bool TerminationWatch::Registry::installed = false;
 
 // Never destroyed: a handler may run while the process ends.
@@ -47,7 +55,7 @@ std::vector<TerminationWatch*>& TerminationWatch::Registry::Watches() {
 }
 
 bool TerminationWatch::Registry::Notify() {
-  absl::MutexLock lock(&mutex);
+  const Lock held;
   for (TerminationWatch* watch : Watches()) watch->Notify();
   return !Watches().empty();
 }
@@ -71,7 +79,7 @@ BOOL WINAPI TerminationWatch::Registry::Handle(DWORD event) {
 }
 
 absl::Status TerminationWatch::Registry::Add(TerminationWatch& watch) {
-  absl::MutexLock lock(&mutex);
+  const Lock held;
   if (!installed && ::SetConsoleCtrlHandler(&Handle, TRUE) == FALSE) {
     return SystemError(static_cast<int>(::GetLastError()),
                        "SetConsoleCtrlHandler");
@@ -82,7 +90,7 @@ absl::Status TerminationWatch::Registry::Add(TerminationWatch& watch) {
 }
 
 void TerminationWatch::Registry::Remove(TerminationWatch& watch) {
-  absl::MutexLock lock(&mutex);
+  const Lock held;
   std::erase(Watches(), &watch);
 }
 
