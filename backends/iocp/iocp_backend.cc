@@ -128,6 +128,7 @@ class IocpBackend final : public Backend {
     }
     if (operations_.has_value()) operations_->ReportUntold(ready);
   }
+
   // One packet is enough until it was collected.
   void Wake() override {
     if (woken_.exchange(true, std::memory_order_seq_cst)) return;

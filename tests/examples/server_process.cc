@@ -28,9 +28,9 @@
 namespace weir::testing {
 namespace {
 
-bool ReadableInTime(int descriptor, int patience_ms = kPatienceMs) {
+bool ReadableInTime(int descriptor) {
   pollfd entry = {.fd = descriptor, .events = POLLIN, .revents = 0};
-  return ::poll(&entry, 1, patience_ms) == 1;
+  return ::poll(&entry, 1, kPatienceMs) == 1;
 }
 
 std::string FromEnvironment(const char* name, const char* otherwise) {
@@ -119,18 +119,10 @@ std::optional<sockaddr_in> ServerProcess::WaitUntilListening() {
 }
 
 void ServerProcess::Signal(int signal) {
-  interrupted_ = IsEmulated();
   ::kill(pid_, IsEmulated() && signal == SIGTERM ? SIGINT : signal);
 }
 
 Outcome ServerProcess::Wait() {
-  // Once in some hundred times a Ctrl-C gets lost in Wine: the program waits as
-  // before, and ends at the next.
-  constexpr int kUsualMs = 5000;
-  if (std::exchange(interrupted_, false) &&
-      !ReadableInTime(exit_handle_, kUsualMs)) {
-    ::kill(pid_, SIGINT);
-  }
   Outcome outcome;
   // Pipes are small: they are emptied before the end is waited for.
   outcome.out = ReadAll(out_);

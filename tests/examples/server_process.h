@@ -72,8 +72,6 @@ class ServerProcess {
   int out_ = -1;
   int err_ = -1;
   int exit_handle_ = -1;  // pidfd_open(2): readable once the program has ended
-  // Asked to end, where that may get lost.
-  bool interrupted_ = false;
 };
 
 Outcome RunProgram(const std::string& program,
