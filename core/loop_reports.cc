@@ -249,9 +249,9 @@ inline bool LoopCore::DispatchHere(RegistrationRecord& record) {
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline int LoopCore::RunEndpointHere(
     Frame& frame, Endpoint& endpoint, int& completions) {
   const Condition conditions = ReadyList::Conditions(endpoint);
+  int told = -1;
   if (Has(conditions, Condition::kReadable) && !Has(conditions, ~kDirections))
       [[likely]] {
-    int told = -1;
     if (endpoint.calm()) {
       ReadyList::TakeConditions(endpoint);
       told = endpoint.RunCalm(frame);
@@ -259,18 +259,12 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int LoopCore::RunEndpointHere(
       ReadyList::TakeConditions(endpoint);
       told = endpoint.RunExpected(frame);
     }
-    if (told >= 0) {
-      completions += told;
-      return told;
-    }
   } else if (conditions == Condition::kNone && endpoint.lends()) {
-    const int told = endpoint.RunLent(frame);
-    if (told >= 0) [[likely]] {
-      completions += told;
-      return told;
-    }
+    told = endpoint.RunLent(frame);
   }
-  return RunEndpoint(endpoint);
+  if (told < 0) return RunEndpoint(endpoint);
+  completions += told;
+  return told;
 }
 
 bool LoopCore::RunReadySockets(int& delivered) {

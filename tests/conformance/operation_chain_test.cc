@@ -52,15 +52,7 @@ class OperationChain : public OperationsTest {
     TurnUntil([this] { return acted_; });
     EXPECT_EQ(Drain(peer()), "go");
   }
-  // From the peer, until it has got `size` bytes.
-  std::string Await(std::size_t size) {
-    std::string got;
-    PumpUntil([&] {
-      got += Drain(peer());
-      return got.size() >= size;
-    });
-    return got;
-  }
+  std::string Await(std::size_t size) { return DrainUntil(peer(), size); }
 
   Indications told;
   Room room{64};

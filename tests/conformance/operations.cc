@@ -145,6 +145,15 @@ void OperationsTest::PumpUntil(const std::function<bool()>& done) {
   }
 }
 
+std::string OperationsTest::DrainUntil(Socket& peer, std::size_t size) {
+  std::string got;
+  PumpUntil([&] {
+    got += Drain(peer);
+    return got.size() >= size;
+  });
+  return got;
+}
+
 std::size_t OperationsTest::FillSends(Stream& stream, Indications& told) {
   // Never freed before the last send has ended.
   static const std::string& block = *new std::string(Pattern(65536));

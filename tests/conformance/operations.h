@@ -111,6 +111,8 @@ class OperationsTest : public Conformance {
   // Turns that hardly wait, until `done`, which may itself do what brings the
   // loop on: a long wait would wait for it.
   void PumpUntil(const std::function<bool()>& done);
+  // Receives at `peer` until that has got `size` bytes; returns them.
+  std::string DrainUntil(Socket& peer, std::size_t size);
   // Starts sends until one has to wait; returns how many bytes were given, all
   // of them in sends that `told` counts as "fill".
   std::size_t FillSends(Stream& stream, Indications& told);

@@ -53,14 +53,7 @@ class StreamEcho : public OperationsTest {
     TurnUntil([this] { return acted_; });
     EXPECT_EQ(got_, text);
   }
-  std::string Await(std::size_t size) {
-    std::string got;
-    PumpUntil([&] {
-      got += Drain(peer());
-      return got.size() >= size;
-    });
-    return got;
-  }
+  std::string Await(std::size_t size) { return DrainUntil(peer(), size); }
   bool ended() const { return ended_; }
   const absl::Status& end() const { return end_; }
 
