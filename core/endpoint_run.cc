@@ -22,6 +22,8 @@ int Endpoint::Indicate() {
     }
     telling_.Pop();
     record->phase = OperationRecord::Phase::kDone;
+    // Whoever finds nothing pending from here on (Detach), finds it done.
+    if (!record->accept_handler) record->MarkDone();
     Unlock();
     record->Indicate();
     Lock();

@@ -7,18 +7,10 @@
 
 namespace weir::internal {
 
-// Without a handle nobody else can look.
-inline void OperationRecord::MarkDone() {
-  if (references.load(std::memory_order_acquire) == 1) return;
-  absl::MutexLock lock(&mu);
-  done.store(true, std::memory_order_release);
-}
-
 void OperationRecord::Indicate() {
   if (accept_handler) [[unlikely]] {
     return IndicateAccept();
   }
-  MarkDone();
   if (handler) {
     handler(result);
     handler = nullptr;

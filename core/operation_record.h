@@ -96,7 +96,8 @@ class OperationRecord final : public TimerNode {
            references.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
 
-  // Calls the handler; the result can be asked for from now on.
+  // Calls the handler. An accept makes its stream first, and is done only then;
+  // all others are marked done before.
   void Indicate();
   // As it was made. Not while it is referenced.
   void Clear();
@@ -114,7 +115,13 @@ class OperationRecord final : public TimerNode {
   // False if there is no room.
   bool AppendCopy(ConstBuffer data);
 
-  void MarkDone();
+  // What a handle can ask for is there from now on. Without a handle nobody else
+  // can look.
+  void MarkDone() {
+    if (references.load(std::memory_order_acquire) == 1) return;
+    absl::MutexLock lock(&mu);
+    done.store(true, std::memory_order_release);
+  }
   void IndicateAccept();
 
   // A receive of a stream with one buffer, and nothing besides: no handle, no

@@ -54,9 +54,14 @@ struct AfdPoll {
     constexpr LONG kStatusCancelled = static_cast<LONG>(0xC0000120);
     return static_cast<LONG>(status.Status) == kStatusCancelled;
   }
-  // What has happened; nothing if it was cancelled or has failed.
+  // What has happened; nothing if it was cancelled, has failed, or has been
+  // written by nobody (nt_status.cc).
   AfdEvents events() const {
-    return failed() || info.handle_count == 0 ? 0 : info.handles[0].events;
+    constexpr LONG kStatusSuccess = 0;
+    return static_cast<LONG>(status.Status) != kStatusSuccess ||
+                   info.handle_count == 0
+               ? 0
+               : info.handles[0].events;
   }
 };
 

@@ -78,6 +78,9 @@ constexpr StatusRow kStatuses[] = {
     // The handle was closed under the operation.
     WEIR_STATUS(STATUS_HANDLES_CLOSED, ERROR_OPERATION_ABORTED),
     WEIR_STATUS(STATUS_REQUEST_ABORTED, ERROR_OPERATION_ABORTED),
+    // Told as ended, and nobody has written with what: Wine has that done by the
+    // thread that started the operation, which may end before it comes to it.
+    WEIR_STATUS(STATUS_PENDING, ERROR_OPERATION_ABORTED),
 };
 
 #undef WEIR_STATUS
@@ -85,7 +88,10 @@ constexpr StatusRow kStatuses[] = {
 }  // namespace
 
 int CodeOfNtStatus(std::int32_t status) {
-  if (status >= 0) return 0;
+  if (status >= 0 && static_cast<std::uint32_t>(status) !=
+                         static_cast<std::uint32_t>(STATUS_PENDING)) {
+    return 0;
+  }
   for (const StatusRow& row : kStatuses) {
     if (row.status == static_cast<std::uint32_t>(status)) return row.code;
   }

@@ -8,8 +8,8 @@
 
 namespace weir::platform {
 
-// The Winsock or Win32 code, for SystemError() (error.h), that stands for an
-// NTSTATUS; 0 for a success. Not RtlNtStatusToDosError(), which knows nothing of
+// The Winsock or Win32 code, for SystemError() (error.h), that stands for the
+// NTSTATUS of what has ended; 0 for a success. Not RtlNtStatusToDosError(), which knows nothing of
 // Winsock: it makes ERROR_NETNAME_DELETED of a reset. It is asked for what is in
 // no table here.
 int CodeOfNtStatus(std::int32_t status);

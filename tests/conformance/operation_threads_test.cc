@@ -104,6 +104,27 @@ TEST_P(OperationThreads, O09_ACopyFromAnotherThreadIsCountedOnce) {
   }
 }
 
+// Nothing that has no handler is between its end and being done.
+TEST_P(OperationThreads, O13_WhatASocketIsGivenBackAfterIsDone) {
+  const auto running = NewLoop(4);
+  LoopThreads run(*running, 4);
+  StreamAndPeer pair = Connect(*running);
+  for (int round = 0; round < 1000; ++round) {
+    Operation send;
+    ASSERT_OK(pair.stream.Send(BytesOf("x"), nullptr, {.handle = &send}));
+    absl::StatusOr<Socket> back = pair.stream.Detach();
+    while (absl::IsFailedPrecondition(back.status())) {
+      std::this_thread::yield();
+      back = pair.stream.Detach();
+    }
+    ASSERT_OK(back.status());
+    ASSERT_TRUE(send.done());
+    EXPECT_OK(Must(send.Result()).status);
+    pair.stream = Must(Stream::Attach(*running, *std::move(back)));
+    Drain(pair.peer);
+  }
+}
+
 // Handlers of one socket never run at the same time, nor inside one another.
 TEST_P(OperationThreads, O07_HandlersOfOneSocketAreNeverConcurrent) {
   const auto running = NewLoop(4);

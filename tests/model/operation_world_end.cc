@@ -1,9 +1,6 @@
 // How a script ends, and what has to be true then.
 
 #include <algorithm>
-#include <unistd.h>
-#include <cstdlib>
-#include <cstdio>
 
 #include "absl/time/clock.h"
 #include "tests/conformance/conformance.h"
@@ -270,11 +267,6 @@ void World::CheckPeers() {
       }
       if (absl::Now() > deadline) {
         const auto address = raw->socket.LocalAddress();
-        {
-          char cmd[200];
-          snprintf(cmd, sizeof cmd, "ss -tanpoie | grep -A1 ':%d' 1>&2; ls -l /proc/%d/fd 1>&2; ss -tlnp 1>&2", (int)address->port(), (int)getpid());
-          if (system(cmd)) {}
-        }
         Fail(absl::StrCat("a peer waits in vain for the end of its connection,"
                           " side ",
                           raw->side, " at ",

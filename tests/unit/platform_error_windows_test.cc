@@ -139,6 +139,8 @@ TEST(PlatformError, P05_StatusesOfTheKernel) {
   } kCases[] = {
       {0, ErrorCause::kNone},
       {0x102 /* STATUS_TIMEOUT, a success */, ErrorCause::kNone},
+      // Of what has ended, and nobody has said how.
+      {0x103 /* STATUS_PENDING */, ErrorCause::kCancelled},
       {static_cast<std::uint32_t>(STATUS_CONNECTION_RESET),
        ErrorCause::kConnectionReset},
       {static_cast<std::uint32_t>(STATUS_CONNECTION_REFUSED),
