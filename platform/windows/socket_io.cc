@@ -73,12 +73,50 @@ IoOutcome ReceiveInto(NativeSocket socket, SocketBuffers buffers) {
   return FinishReceive(socket, result, moved, buffers);
 }
 
-IoOutcome SendFrom(NativeSocket socket, SocketBuffers buffers) {
-  DWORD moved = 0;
-  if (::WSASend(ToSocket(socket), buffers.data(), buffers.count(), &moved, 0,
-                nullptr, nullptr) == 0) [[likely]] {
-    return {.bytes = moved};
+// What a call is given at once. A socket that takes anything now takes all of it,
+// whatever its send buffer's size (Microsoft's KB 214397, "Design issues: sending
+// small data segments over TCP with Winsock"): in pieces it takes no more than one
+// too much, and nobody takes for sent what will be in memory for long. No datagram
+// is larger, so none is cut.
+constexpr std::size_t kMostAtOnce = 64 * 1024;
+
+// Sends piece by piece; returns how many bytes, or -1 as a socket call does.
+// `buffers` is used up.
+std::int64_t SendInPieces(NativeSocket socket, SocketBuffers& buffers) {
+  std::span<WSABUF> left(buffers.data(), buffers.count());
+  std::int64_t sent = 0;
+  while (true) {
+    std::size_t piece = 0;
+    std::size_t count = 0;
+    std::size_t cut_off = 0;
+    while (count < left.size() && cut_off == 0 && piece < kMostAtOnce) {
+      WSABUF& buffer = left[count++];
+      const std::size_t most = kMostAtOnce - piece;
+      if (buffer.len > most) {
+        cut_off = buffer.len - most;
+        buffer.len = static_cast<ULONG>(most);
+      }
+      piece += buffer.len;
+    }
+    DWORD moved = 0;
+    if (::WSASend(ToSocket(socket), left.data(), static_cast<DWORD>(count),
+                  &moved, 0, nullptr, nullptr) != 0) {
+      // What is wrong will still be wrong at the next call.
+      return sent > 0 ? sent : -1;
+    }
+    sent += moved;
+    left = left.subspan(cut_off > 0 ? count - 1 : count);
+    if (moved < piece || left.empty()) return sent;
+    if (cut_off > 0) {
+      left.front().buf += left.front().len;
+      left.front().len = static_cast<ULONG>(cut_off);
+    }
   }
+}
+
+IoOutcome SendFrom(NativeSocket socket, SocketBuffers buffers) {
+  const std::int64_t sent = SendInPieces(socket, buffers);
+  if (sent >= 0) [[likely]] return {.bytes = static_cast<std::size_t>(sent)};
   return FailedSend(socket);
 }
 
@@ -159,11 +197,7 @@ std::int64_t TryReceive(NativeSocket socket, std::span<std::byte> buffer) {
 
 std::int64_t TrySend(NativeSocket socket, std::span<const std::byte> data) {
   SocketBuffers buffers(data);
-  DWORD moved = 0;
-  return ::WSASend(ToSocket(socket), buffers.data(), buffers.count(), &moved, 0,
-                   nullptr, nullptr) == 0
-             ? std::int64_t{moved}
-             : -1;
+  return SendInPieces(socket, buffers);
 }
 
 IoOutcome AfterFailedTry(NativeSocket socket, std::span<std::byte> buffer) {

@@ -285,7 +285,7 @@ TEST_P(CancelConformance, O10_AStreamWithACancelledSendIsNotGivenBack) {
 TEST_P(CancelConformance, O10_ACancelledSendSaysHowMuchWasConsumed) {
   StreamAndPeer pair = Connect();
   Indications told;
-  const std::string data = Pattern(4 << 20);
+  const std::string data = Pattern(kMoreThanFits);
   Operation operation;
   ASSERT_OK(pair.stream.Send(BytesOf(data), told.Handler("s"),
                              {.handle = &operation}));
@@ -306,7 +306,7 @@ TEST_P(CancelConformance, O10_CancelAllEndsEachOnceInOrder) {
   Indications received, sent;
   std::vector<Room> rooms(3, Room(4));
   ASSERT_OK(pair.stream.Cancel());  // of nothing
-  const std::string big = Pattern(4 << 20);
+  const std::string big = Pattern(kMoreThanFits);
   for (std::size_t i = 0; i < rooms.size(); ++i) {
     ASSERT_OK(
         pair.stream.Receive(rooms[i], received.Handler(absl::StrCat("r", i))));

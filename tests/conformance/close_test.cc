@@ -23,7 +23,7 @@ TEST_P(CloseConformance, C01_WhatIsPendingEndsAndThenTheCloseIsTold) {
     StreamAndPeer pair = Connect();
     Indications told;
     Room first(4), second(4);
-    const std::string big = Pattern(4 << 20);
+    const std::string big = Pattern(kMoreThanFits);
     std::size_t consumed = 0;
     ASSERT_OK(pair.stream.Receive(first, told.Handler("r1")));
     ASSERT_OK(pair.stream.Receive(second, told.Handler("r2")));

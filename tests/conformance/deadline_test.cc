@@ -98,7 +98,7 @@ TEST_P(Deadline, O11_TheShortestDeadline) {
 TEST_P(Deadline, O11_ASendThatIsCutLeavesOnlyTheClosing) {
   StreamAndPeer pair = Connect();
   Indications told;
-  const std::string data = Pattern(4 << 20);
+  const std::string data = Pattern(kMoreThanFits);
   ASSERT_OK(pair.stream.Send(BytesOf(data), told.Handler("s"),
                              {.timeout = kShort}));
   ASSERT_OK(pair.stream.Send(BytesOf("later"), told.Handler("later")));

@@ -236,7 +236,7 @@ TEST_P(OperationConformance, O05_ASendCompletesWhenAllIsConsumed) {
   for (const AddressFamily family : test::Available({AddressFamily::kUnix, AddressFamily::kIpv4})) {
     StreamAndPeer pair = Connect(family);
     Indications told;
-    const std::string data = Pattern(8 << 20);
+    const std::string data = Pattern(kMoreThanFits);
     ASSERT_OK(pair.stream.Send(BytesOf(data), told.Handler("send")));
     Turn();
     TurnPastSentinel();
@@ -258,7 +258,7 @@ TEST_P(OperationConformance, O05_AFailedSendSaysHowMuchWasConsumed) {
        test::Available({AddressFamily::kUnix, AddressFamily::kIpv4})) {
     StreamAndPeer pair = Connect(family);
     Indications told;
-    const std::string data = Pattern(32 << 20);
+    const std::string data = Pattern(kMoreThanFits);
     std::size_t consumed = 0;
     ASSERT_OK(pair.stream.Send(
         BytesOf(data), told.Handler("send", [&](const Completion& done) {

@@ -32,6 +32,8 @@ inline std::string TextOf(ConstBuffer bytes) {
 }
 // Different bytes at different places.
 std::string Pattern(std::size_t size);
+// More than the system's buffers of a connection take, on both sides.
+inline constexpr std::size_t kMoreThanFits = 48 << 20;
 
 // Memory to receive into.
 class Room {

@@ -11,6 +11,7 @@
 namespace weir::conformance {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
@@ -71,8 +72,8 @@ TEST_P(StreamReceive, O12_AResetIsTheLastIndication) {
   }
 }
 
-// Data and the reset come at one moment: two things, both told. What is told of
-// the reset depends on who was told first, the receive or a send.
+// Data and the reset come at one moment: two things, both told, where the system
+// does not throw away what nobody has received yet. What is told of the reset depends on who was told first, the receive or a send.
 TEST_P(StreamReceive, O12_AResetTogetherWithDataIsTold) {
   for (const bool answers : {false, true}) {
     for (int round = 0; round < 20; ++round) {
@@ -88,8 +89,14 @@ TEST_P(StreamReceive, O12_AResetTogetherWithDataIsTold) {
       Turn();
       Send(pair.peer, "abc");
       Reset(pair.peer);
-      TurnUntilCount(told, 2);
-      EXPECT_THAT(told.entries(), ElementsAre("r OK 3", "r UNAVAILABLE 0"));
+      PumpUntil([&] { return !told.last_status().ok(); });
+      if (test::DataOutlivesAReset()) {
+        EXPECT_THAT(told.entries(), ElementsAre("r OK 3", "r UNAVAILABLE 0"));
+      } else {
+        EXPECT_THAT(told.entries(),
+                    AnyOf(ElementsAre("r OK 3", "r UNAVAILABLE 0"),
+                          ElementsAre("r UNAVAILABLE 0")));
+      }
     }
   }
 }
@@ -256,7 +263,7 @@ TEST_P(StreamReceive, O12_EchoWithAStalledReader) {
       EXPECT_OK(pair.stream.ResumeReceive());
     }));
   }));
-  const std::string data = Pattern(16 << 20);
+  const std::string data = Pattern(kMoreThanFits);
   std::size_t given = 0;
   std::string arrived;
   // Nothing is read until nothing more can be sent.
@@ -270,7 +277,7 @@ TEST_P(StreamReceive, O12_EchoWithAStalledReader) {
       given += sent.bytes;
     }
     if (given == before) ++stalled;
-    return stalled == 20 || given == data.size();
+    return (stalled >= 20 && pauses > 0) || given == data.size();
   });
   EXPECT_LT(given, data.size());
   PumpUntil([&] {

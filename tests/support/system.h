@@ -60,6 +60,9 @@ bool StreamsReadOnAfterShutdown();
 // Whether a reset that comes while nobody receives is told by the next receive.
 // Under Wine 8 that finds the end of the stream.
 bool UnawaitedResetsAreTold();
+// Whether what came before a reset can still be received when it has come. Wine
+// keeps it up to version 8, and throws it away in version 10.
+bool DataOutlivesAReset();
 // Whether a datagram socket is as good as new when the error of an unreachable
 // port has been taken off it. Under Wine 8 SO_ERROR tells it again and again, and
 // a wait that is under way misses the next datagram and the next error.

@@ -60,6 +60,7 @@ bool NumbersAreReusedAtOnce() { return true; }
 bool ReceivesTellOfUnreachablePorts() { return true; }
 bool HangupOvertakesData() { return true; }
 bool UnawaitedResetsAreTold() { return true; }
+bool DataOutlivesAReset() { return true; }
 // tcp_reset(), where there was a FIN before.
 ErrorCause ResetAfterTheEnd() { return ErrorCause::kBrokenPipe; }
 bool FailuresLast() { return false; }

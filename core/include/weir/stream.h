@@ -95,7 +95,9 @@ class Stream {
       const OperationOptions& options = kDefaultOperationOptions);
 
   // Completes with what is there, as soon as anything is (O03, O04). Receives
-  // are filled in the order of starting (O06). InvalidArgument: no room at all.
+  // are filled in the order of starting (O06). A reset is told behind what had
+  // arrived before, unless the system has thrown that away (Windows may).
+  // InvalidArgument: no room at all.
   absl::Status Receive(
       MutableBuffer buffer, CompletionHandler handler,
       const OperationOptions& options = kDefaultOperationOptions);
