@@ -48,17 +48,6 @@ install_packages "${packages[@]}"
 install_packages "libclang-rt-$(clang++ -dumpversion | cut -d. -f1)-dev"
 fetch_abseil_source
 
-# The Windows tests are known to pass under Wine 8. Where there is another one,
-# they are run when they are named.
-left_out=
-wine_version=$(wine --version 2>/dev/null || true)
-if (($# == 0)) && [[ $wine_version == wine-* && $wine_version != wine-8.* ]]; then
-  left_out="mingw: LEFT OUT under $wine_version, where its tests do not all pass (./cmake/test.sh mingw runs them)"
-  say "-- $left_out"
-  PARTS=("${PARTS[@]/mingw/}")
-  PRESETS=(release asan tsan)
-fi
-
 # The sanitizers' shadow memory cannot be placed where the kernel randomises
 # addresses in more than 28 bits.
 unrandomised=()
@@ -186,7 +175,6 @@ for preset in "${PRESETS[@]}"; do
   grep -E "^ *Test +#[0-9]+: .*\*\*\*" "$log" | grep -v Skipped |
     sed 's/^ */'"$preset"': had a second try: /' || true
 done
-[[ -z $left_out ]] || say "$left_out"
 wanted fuzz || FUZZERS=()
 for name in "${FUZZERS[@]}"; do
   log=$LOGS/fuzz-$name.log

@@ -210,6 +210,10 @@ absl::StatusOr<SocketAddress> PeerAddress(NativeSocket socket) {
   if (const int error = QueryAddress(socket, ::getpeername, address)) {
     return SystemError(error, "getpeername");
   }
+  // Of a tie that was dissolved, some versions still tell that much.
+  if (!address.is_unix() && address.port() == 0) {
+    return SystemError(WSAENOTCONN, "getpeername");
+  }
   return address;
 }
 

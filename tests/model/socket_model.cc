@@ -71,7 +71,8 @@ bool SocketModel::CanSend(int end) const {
 bool SocketModel::CanFill(int end) const {
   const End& self = (*this)[end];
   return CanSend(end) && self.stream() && !self.dead && !self.write_shut &&
-         (*this)[end ^ 1].alive();
+         (*this)[end ^ 1].alive() &&
+         (ways_.all_is_sent_to_who_has_ended || !self.peer_ended);
 }
 
 bool SocketModel::CanReceive(int end) const {
@@ -234,6 +235,7 @@ void SocketModel::Abort(int end) {
   End& self = At(end);
   if (!self.alive() || self.dead || Finished(end)) return;
   self.dead = true;
+  if (!ways_.data_outlives_a_reset) Absorb(end);
   self.error =
       self.peer_ended ? ways_.reset_after_the_end
                       : ErrorCause::kConnectionReset;

@@ -34,6 +34,8 @@ struct SystemWays {
   bool failures_last = false;
   bool unreachable_ports_are_told = true;
   bool streams_read_on_after_shutdown = true;
+  bool data_outlives_a_reset = true;
+  bool all_is_sent_to_who_has_ended = true;
 };
 
 // One end of a pair; end e's peer is e ^ 1. A listener has no peer.

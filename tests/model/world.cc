@@ -42,7 +42,10 @@ World::World(const Script& script, const Variant& variant)
                   test::ReceivesTellOfUnreachablePorts() &&
                   test::DatagramErrorsPass(),
               .streams_read_on_after_shutdown =
-                  test::StreamsReadOnAfterShutdown()}),
+                  test::StreamsReadOnAfterShutdown(),
+              .data_outlives_a_reset = test::DataOutlivesAReset(),
+              .all_is_sent_to_who_has_ended =
+                  test::AllIsSentToWhoHasEnded()}),
       sockets_(static_cast<std::size_t>(script.ends)),
       duplicates_(static_cast<std::size_t>(script.ends), kInvalidSocket),
       flood_(static_cast<std::size_t>(script.ends)),

@@ -63,6 +63,12 @@ bool UnawaitedResetsAreTold();
 // Whether what came before a reset can still be received when it has come. Wine
 // keeps it up to version 8, and throws it away in version 10.
 bool DataOutlivesAReset();
+// Whether a wait that does not wait may miss what a poll has just seen. Wine's
+// server is told of the one by the kernel, and asks for the other.
+bool ReportsMayBeLate();
+// Whether a peer that has ended its own direction is sent all that was taken.
+// Wine 10 takes more than there is room for, and forgets to send the rest then.
+bool AllIsSentToWhoHasEnded();
 // Whether a datagram socket is as good as new when the error of an unreachable
 // port has been taken off it. Under Wine 8 SO_ERROR tells it again and again, and
 // a wait that is under way misses the next datagram and the next error.

@@ -61,6 +61,8 @@ bool ReceivesTellOfUnreachablePorts() { return true; }
 bool HangupOvertakesData() { return true; }
 bool UnawaitedResetsAreTold() { return true; }
 bool DataOutlivesAReset() { return true; }
+bool ReportsMayBeLate() { return false; }
+bool AllIsSentToWhoHasEnded() { return true; }
 // tcp_reset(), where there was a FIN before.
 ErrorCause ResetAfterTheEnd() { return ErrorCause::kBrokenPipe; }
 bool FailuresLast() { return false; }

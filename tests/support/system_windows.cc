@@ -69,6 +69,8 @@ bool ReceivesTellOfUnreachablePorts() { return false; }
 // On Windows they do, on Wine not.
 bool HangupOvertakesData() { return !IsWine(); }
 bool UnawaitedResetsAreTold() { return !IsWine(); }
+bool AllIsSentToWhoHasEnded() { return !IsWine(); }
+bool ReportsMayBeLate() { return IsWine(); }
 
 ErrorCause ResetAfterTheEnd() { return ErrorCause::kConnectionReset; }
 bool FailuresLast() { return true; }
