@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <new>
 #include <span>
 #include <utility>
 
@@ -20,43 +21,48 @@ absl::Status Refused(int error, const char* operation) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LentBuffers>> LentBuffers::Create(Ring& ring) {
-  constexpr std::size_t kBytes = kBuffers * sizeof(io_uring_buf);
+  constexpr std::size_t kBytes = kMost * sizeof(io_uring_buf);
   void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
                       MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
   if (memory == MAP_FAILED) return Refused(errno, "mmap");
   io_uring_buf_reg request{};
   request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
-  request.ring_entries = kBuffers;
+  request.ring_entries = kMost;
   request.bgid = kGroup;
   const int result = ring.RegisterBuffers(request);
   if (result < 0) {
     munmap(memory, kBytes);
     return Refused(-result, "io_uring_register PBUF_RING");
   }
-  return std::unique_ptr<LentBuffers>(
-      new LentBuffers(static_cast<io_uring_buf_ring*>(memory)));
+  auto* const entries = static_cast<io_uring_buf_ring*>(memory);
+  io_uring_buf_ring_init(entries);
+  auto buffers = std::unique_ptr<LentBuffers>(new LentBuffers(entries));
+  if (!buffers->AddSlab()) return Refused(ENOMEM, "buffers to receive into");
+  return buffers;
 }
 
-LentBuffers::LentBuffers(io_uring_buf_ring* buffers)
-    : ring_(buffers),
-      memory_(std::make_unique_for_overwrite<std::byte[]>(kBuffers * kStride +
-                                                          kLineBytes)),
-      first_(memory_.get() +
-             (kLineBytes -
-              reinterpret_cast<std::uintptr_t>(memory_.get()) % kLineBytes)) {
-  io_uring_buf_ring_init(ring_);
-  for (std::uint32_t id = 0; id < kBuffers; ++id) {
-    Give(id, static_cast<int>(id));
+LentBuffers::~LentBuffers() { munmap(ring_, kMost * sizeof(io_uring_buf)); }
+
+bool LentBuffers::AddSlab() {
+  constexpr std::size_t kBytes = kSlab * kStride + kLineBytes;
+  Slab& slab = slabs_[count_ / kSlab];
+  slab.memory.reset(new (std::nothrow) std::byte[kBytes]);
+  if (slab.memory == nullptr) return false;
+  slab.first = slab.memory.get() +
+               (kLineBytes -
+                reinterpret_cast<std::uintptr_t>(slab.memory.get()) % kLineBytes);
+  for (std::uint32_t i = 0; i < kSlab; ++i) {
+    Give(count_ + i, static_cast<int>(i));
   }
-  io_uring_buf_ring_advance(ring_, static_cast<int>(kBuffers));
+  io_uring_buf_ring_advance(ring_, static_cast<int>(kSlab));
+  count_ += kSlab;
+  return true;
 }
-
-LentBuffers::~LentBuffers() { munmap(ring_, kBuffers * sizeof(io_uring_buf)); }
 
 void LentBuffers::Give(std::uint32_t id, int offset) {
   io_uring_buf_ring_add(ring_, BufferOf(id), kBufferBytes,
                         static_cast<unsigned short>(id),
-                        io_uring_buf_ring_mask(kBuffers), offset);
+                        io_uring_buf_ring_mask(kMost), offset);
 }
 
 void LentBuffers::Append(Submission& submission, std::int32_t id,

@@ -103,6 +103,7 @@ absl::Status Submissions::Start(
       break;
     }
     case Submission::Kind::kReceiveMany:
+      lent_->Join();
       io_uring_prep_recv_multishot(entry, socket, nullptr, 0, 0);
       entry->flags |= IOSQE_BUFFER_SELECT;
       entry->buf_group = LentBuffers::kGroup;
@@ -208,8 +209,13 @@ void Submissions::Complete(Ring& ring, const io_uring_cqe& completion,
   }
   submission.socket->Unpin();
   std::erase(to_cancel_, &submission);
+  bool goes_on = result < 0 && IsToGoOn(submission, -completion.res);
+  if (submission.kind == Submission::Kind::kReceiveMany) {
+    lent_->Leave();
+    goes_on = goes_on || (result == -ENOBUFS && lent_->AddForMembers());
+  }
   // As if it had been cancelled by nobody: the core starts it anew.
-  if (result < 0 && IsToGoOn(submission, -completion.res)) result = -ECANCELED;
+  if (goes_on) result = -ECANCELED;
   ready.Report(submission, result);
 }
 
