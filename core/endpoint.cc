@@ -51,6 +51,8 @@ Endpoint::Endpoint(std::shared_ptr<LoopCore> loop, NativeSocket native,
       type_(type),
       several_threads_(loop_->several_threads()),
       submits_(type == SocketType::kStream && loop_->has_submissions()),
+      submits_datagrams_(type == SocketType::kDatagram &&
+                         loop_->capabilities().datagram_submissions),
       role_(role),
       // What is there already is reported when the watch is armed, without a
       // call that finds nothing, as it mostly would.

@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -375,6 +376,8 @@ class Endpoint final : public LoopRecord,
   void NoteUnsent(const platform::IoOutcome& outcome);
   class DatagramBatch;
   void SendDatagrams();
+  // As errors name it; "" for the peer that the socket is connected to.
+  static std::string NameOfDestination(const OperationRecord& record);
   bool SendFromFile(OperationRecord* record);
   void ProgressReceives();
   void ReceiveInto(OperationRecord* record);
@@ -425,7 +428,8 @@ class Endpoint final : public LoopRecord,
   int LendDatagramBatch(DatagramsHandler& handler);
   int EndReceiver(absl::Status status);
 
-  // --- handing over to a proactor: endpoint_submissions.cc
+  // --- handing over to a proactor: endpoint_submissions.cc,
+  // endpoint_datagram_submissions.cc
   bool Submits() const { return submits_; }
   void TakeReports();
   void SubmitReceive(OperationRecord* record);
@@ -447,6 +451,10 @@ class Endpoint final : public LoopRecord,
   void FinishSend(std::int64_t result);
   void NoteSendFailure(std::int64_t result);
   void CancelSubmissions();
+  void SubmitDatagramWait(OperationRecord* record);
+  void FinishDatagramWait(std::int64_t result);
+  void SubmitDatagram(OperationRecord* record);
+  void FinishDatagram(std::int64_t result);
   // Ends those of `queue` that were to end and could not.
   void Sweep(OperationQueue& queue);
   // All of `queue` are to end with `why`.
@@ -488,6 +496,8 @@ class Endpoint final : public LoopRecord,
   const bool several_threads_;
   // What it can hand over to a proactor, it does, unless that refused the socket.
   bool submits_;
+  // The same of what waits for datagrams, or for room for one.
+  bool submits_datagrams_;
   std::atomic<SocketRole> role_;
   // A close was asked for, by whatever thread.
   std::atomic<bool> closed_{false};

@@ -49,7 +49,13 @@ int Endpoint::Lend() {
     if (Submits()) return LendSubmittedAccepts(*accepted);
     return readable_ ? LendAccepted(*accepted) : 0;
   }
-  return readable_ ? LendDatagrams(std::get<DatagramsHandler>(receiver_)) : 0;
+  const int told =
+      readable_ ? LendDatagrams(std::get<DatagramsHandler>(receiver_)) : 0;
+  if (!readable_ && submits_datagrams_ && !receive_submitted_ &&
+      told == 0) {
+    SubmitDatagramWait(nullptr);
+  }
+  return told;
 }
 
 // Told once. The last indication of those that go on is that of the close.

@@ -95,7 +95,11 @@ void Endpoint::ProgressReceives() {
       if (!receive_submitted_) SubmitReceive(record);
       return;
     }
-    if (!readable_ && !end_seen_) return;
+    if (receive_submitted_) return;
+    if (!readable_ && !end_seen_) {
+      if (submits_datagrams_) SubmitDatagramWait(record);
+      return;
+    }
     switch (record->kind) {
       case Kind::kAccept:
         AcceptInto(record);

@@ -59,7 +59,7 @@ inline bool Endpoint::IsIdle(int told) const {
   if (told == 0) return true;
   // A proactor's receiver may have to be started anew.
   return sends_.empty() && receives_.empty() && ended_.empty() && !closing_ &&
-         !refused_ && !readable_ && !Submits();
+         !refused_ && !readable_ && !Submits() && !submits_datagrams_;
 }
 
 inline bool Endpoint::IsCalm() const {
@@ -144,7 +144,8 @@ void Endpoint::Settle(bool again) {
   if (!handle_closed_ && role() != SocketRole::kUnconnected) {
     Condition conditions = Condition::kNone;
     const bool by_mechanism =
-        Submits() && !receive_by_call_ && !receive_would_block_;
+        receive_submitted_ ||
+        (Submits() && !receive_by_call_ && !receive_would_block_);
     if (receives && !readable_ && !by_mechanism) {
       conditions |= Condition::kReadable | Condition::kPeerClosed;
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 
 #include "core/endpoint.h"
@@ -48,7 +49,12 @@ void Endpoint::ProgressSends() {
       default:
         break;
     }
-    if (!writable_) return;
+    if (!writable_) {
+      if (submits_datagrams_ && record->segment_bytes == 0) {
+        SubmitDatagram(record);
+      }
+      return;
+    }
     switch (record->kind) {
       case Kind::kConnect:
         if (Submits() && !connecting_) {
@@ -275,6 +281,10 @@ class Endpoint::DatagramBatch {
   std::array<ConstBuffer, platform::kMaxBatchBuffers> buffers_;
 };
 
+std::string Endpoint::NameOfDestination(const OperationRecord& record) {
+  return record.address.is_unspecified() ? "" : record.address.ToString();
+}
+
 // What waits, as much as one call takes. One that is refused ends alone: where
 // it is not the first, the next round begins with it.
 void Endpoint::SendDatagrams() {
@@ -296,9 +306,7 @@ void Endpoint::SendDatagrams() {
   if (outcome.error != 0) {
     absl::Status status =
         platform::SystemError(outcome.error, "send",
-                              sends_.front()->address.is_unspecified()
-                                  ? ""
-                                  : sends_.front()->address.ToString());
+                              NameOfDestination(*sends_.front()));
     // The way that they would take may not do that (EIO, EINVAL; udp(7)).
     if (batch.records(0) > 1 && !IsOfDestination(status)) {
       joins_datagrams_ = false;

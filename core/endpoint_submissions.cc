@@ -72,7 +72,7 @@ void Endpoint::TakeAtOnce(Submission& submission) {
 
 void Endpoint::NoteRefusal(const absl::Status& why) {
   if (absl::IsFailedPrecondition(why)) {
-    submits_ = false;
+    submits_ = submits_datagrams_ = false;
     again_ = true;
   } else {
     no_room_ = true;
@@ -123,7 +123,7 @@ void Endpoint::SubmitSends(std::span<const std::span<std::byte>> buffers) {
 void Endpoint::TakeReports() {
   const bool received = std::exchange(results_.has_received, false);
   const bool sent = std::exchange(results_.has_sent, false);
-  if (sent) NoteSendFailure(results_.sent);
+  if (sent && type_ == SocketType::kStream) NoteSendFailure(results_.sent);
   if (received) FinishReceive(results_.received);
   if (sent) FinishSend(results_.sent);
 }
@@ -279,6 +279,10 @@ void Endpoint::FinishMany(std::int64_t result) {
 void Endpoint::FinishReceive(std::int64_t result) {
   receive_submitted_ = false;
   cancel_receive_ = false;
+  if (type_ == SocketType::kDatagram) {
+    FinishDatagramWait(result);
+    return;
+  }
   if (submissions->receive.kind == Submission::Kind::kReceiveMany ||
       submissions->receive.kind == Submission::Kind::kAcceptMany) {
     FinishMany(result);
@@ -316,6 +320,10 @@ void Endpoint::FinishReceive(std::int64_t result) {
 void Endpoint::FinishSend(std::int64_t result) {
   send_submitted_ = false;
   cancel_send_ = false;
+  if (type_ == SocketType::kDatagram) {
+    FinishDatagram(result);
+    return;
+  }
   for (OperationRecord* at = sends_.front(); at != nullptr && at->submitted;
        at = at->next) {
     at->submitted = false;

@@ -132,6 +132,12 @@ absl::Status Submissions::Start(
                             message->address_length);
       break;
     }
+    case Submission::Kind::kReceiveFrom:
+    case Submission::Kind::kAwaitDatagram:
+    case Submission::Kind::kSendTo:
+      // Never given: there is no Capabilities::datagram_submissions here.
+      io_uring_prep_nop(entry);
+      break;
   }
   io_uring_sqe_set_data64(
       entry, reinterpret_cast<std::uintptr_t>(&submission) | kMark);

@@ -29,6 +29,15 @@ struct OverlappedCall {
   NativeSocket accepted = kInvalidSocket;
   static constexpr std::size_t kAddressBytes = sizeof(SOCKADDR_STORAGE) + 16;
   std::unique_ptr<std::array<std::byte, 2 * kAddressBytes>> addresses;
+  std::byte* OwnAddresses() {
+    if (addresses == nullptr) {
+      addresses = std::make_unique<decltype(addresses)::element_type>();
+    }
+    return addresses->data();
+  }
+  // Of a datagram: where its sender is written, at the beginning of `addresses`.
+  INT address_length = 0;
+  DWORD flags = 0;
   OverlappedCall* next = nullptr;
 
   // Bytes moved, or the system's number, negative: by the status alone, which is

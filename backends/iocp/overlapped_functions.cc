@@ -6,6 +6,7 @@
 #include "platform/sockets.h"
 #include "platform/windows/extensions.h"
 #include "platform/windows/sockaddr.h"
+#include "platform/windows/socket_buffers.h"
 #include "platform/windows/socket_info.h"
 #include "platform/windows/winsock.h"
 
@@ -88,19 +89,25 @@ StartedCall StartAccept(OverlappedCall& call, bool skips_packets) {
                    WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT);
   if (made == INVALID_SOCKET) return -std::int64_t{WSAGetLastError()};
   call.accepted = platform::FromSocket(made);
-  if (call.addresses == nullptr) {
-    call.addresses =
-        std::make_unique<decltype(call.addresses)::element_type>();
-  }
   constexpr DWORD kBytes = OverlappedCall::kAddressBytes;
   DWORD received = 0;
   const BOOL succeeded =
-      accept_ex(ToSocket(call.socket), made, call.addresses->data(), 0, kBytes,
+      accept_ex(ToSocket(call.socket), made, call.OwnAddresses(), 0, kBytes,
                 kBytes, &received, &call.overlapped);
   return Started(succeeded != FALSE, call, skips_packets);
 }
 
 namespace {
+
+SocketAddress AddressAt(const void* at, int length) {
+  sockaddr_storage storage{};
+  if (at == nullptr || length <= 0 ||
+      static_cast<std::size_t>(length) > sizeof(storage)) {
+    return SocketAddress();
+  }
+  std::memcpy(&storage, at, static_cast<std::size_t>(length));
+  return platform::FromSockaddr(storage, length);
+}
 
 // Who AcceptEx says it is: of a connection that was reset while it waited,
 // getpeername() knows nothing any more.
@@ -115,13 +122,7 @@ SocketAddress WrittenPeer(const OverlappedCall& call) {
   int remote_length = 0;
   read(call.addresses->data(), 0, kBytes, kBytes, &local, &local_length,
        &remote, &remote_length);
-  sockaddr_storage storage{};
-  if (remote == nullptr || remote_length <= 0 ||
-      static_cast<std::size_t>(remote_length) > sizeof(storage)) {
-    return SocketAddress();
-  }
-  std::memcpy(&storage, remote, static_cast<std::size_t>(remote_length));
-  return platform::FromSockaddr(storage, remote_length);
+  return AddressAt(remote, remote_length);
 }
 
 }  // namespace
@@ -139,6 +140,59 @@ NativeSocket FinishAccept(OverlappedCall& call, SocketAddress* peer) {
 void CloseUnaccepted(OverlappedCall& call) {
   if (call.accepted == kInvalidSocket) return;
   (void)platform::Close(std::exchange(call.accepted, kInvalidSocket));
+}
+
+// --- datagrams
+
+StartedCall StartReceiveFrom(OverlappedCall& call,
+                             std::span<const std::span<std::byte>> buffers,
+                             bool skips_packets) {
+  platform::SocketBuffers given(buffers);
+  call.flags = 0;
+  call.address_length = sizeof(sockaddr_storage);
+  const bool succeeded =
+      ::WSARecvFrom(ToSocket(call.socket), given.data(), given.count(), nullptr,
+                    &call.flags,
+                    reinterpret_cast<sockaddr*>(call.OwnAddresses()),
+                    &call.address_length, &call.overlapped, nullptr) == 0;
+  return Started(succeeded, call, skips_packets);
+}
+
+std::int64_t FinishReceiveFrom(const OverlappedCall& call, std::int64_t result) {
+  Submission& submission = *call.submission;
+  submission.truncated = result == -std::int64_t{WSAEMSGSIZE};
+  if (result < 0 && !submission.truncated) return result;
+  *submission.address = AddressAt(call.addresses->data(), call.address_length);
+  return call.bytes();
+}
+
+StartedCall StartAwaitDatagram(OverlappedCall& call, bool skips_packets) {
+  WSABUF nothing{};
+  call.flags = MSG_PEEK;
+  const bool succeeded =
+      ::WSARecv(ToSocket(call.socket), &nothing, 1, nullptr, &call.flags,
+                &call.overlapped, nullptr) == 0;
+  return Started(succeeded, call, skips_packets);
+}
+
+StartedCall StartSendTo(OverlappedCall& call,
+                        std::span<const std::span<std::byte>> buffers,
+                        bool skips_packets) {
+  platform::SocketBuffers given(buffers);
+  const SocketAddress* const to = call.submission->address;
+  if (to == nullptr) {
+    const bool succeeded =
+        ::WSASend(ToSocket(call.socket), given.data(), given.count(), nullptr,
+                  0, &call.overlapped, nullptr) == 0;
+    return Started(succeeded, call, skips_packets);
+  }
+  sockaddr_storage storage;
+  const int length = platform::ToSockaddr(*to, storage);
+  const bool succeeded =
+      ::WSASendTo(ToSocket(call.socket), given.data(), given.count(), nullptr,
+                  0, reinterpret_cast<sockaddr*>(&storage), length,
+                  &call.overlapped, nullptr) == 0;
+  return Started(succeeded, call, skips_packets);
 }
 
 bool DiedWaiting(std::int64_t result) {

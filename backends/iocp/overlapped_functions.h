@@ -28,6 +28,19 @@ StartedCall StartAccept(OverlappedCall& call, bool skips_packets);
 // not null, is set to who it is.
 NativeSocket FinishAccept(OverlappedCall& call, SocketAddress* peer);
 void CloseUnaccepted(OverlappedCall& call);
+// WSARecvFrom into `buffers`, of which there is at least a byte.
+StartedCall StartReceiveFrom(OverlappedCall& call,
+                             std::span<const std::span<std::byte>> buffers,
+                             bool skips_packets);
+// The submission's result, and what it says besides.
+std::int64_t FinishReceiveFrom(const OverlappedCall& call, std::int64_t result);
+// WSARecv into nothing with MSG_PEEK: ends, mostly with WSAEMSGSIZE, when there is
+// a datagram, and leaves it there.
+StartedCall StartAwaitDatagram(OverlappedCall& call, bool skips_packets);
+// WSASendTo, or WSASend to the peer.
+StartedCall StartSendTo(OverlappedCall& call,
+                        std::span<const std::span<std::byte>> buffers,
+                        bool skips_packets);
 // Whether an accept has failed with `result`, negative, because of a connection
 // that died while it waited, and not because of the listener.
 bool DiedWaiting(std::int64_t result);

@@ -74,7 +74,7 @@ absl::Status OverlappedSubmissions::Start(
     return absl::OkStatus();
   }
   if (*started == -std::int64_t{WSAEOPNOTSUPP} &&
-      submission.kind != Kind::kReceive && submission.kind != Kind::kSend) {
+      (submission.kind == Kind::kConnect || submission.kind == Kind::kAccept)) {
     calls_.Give(call);
     return absl::FailedPreconditionError(
         "the socket's provider has no AcceptEx or ConnectEx");
@@ -94,6 +94,16 @@ StartedCall OverlappedSubmissions::Call(
       return Send(call, buffers);
     case Kind::kConnect:
       return Connect(call);
+    case Kind::kReceiveFrom:
+      Count();
+      return StartReceiveFrom(call, buffers,
+                              SkipsPackets(*call.submission->socket));
+    case Kind::kAwaitDatagram:
+      Count();
+      return StartAwaitDatagram(call, SkipsPackets(*call.submission->socket));
+    case Kind::kSendTo:
+      Count();
+      return StartSendTo(call, buffers, SkipsPackets(*call.submission->socket));
     case Kind::kAccept:
     case Kind::kAcceptMany:
     case Kind::kReceiveMany:
@@ -174,6 +184,11 @@ std::int64_t OverlappedSubmissions::Finish(OverlappedCall& call,
       }
       return static_cast<std::int64_t>(
           FinishAccept(call, call.submission->address));
+    case Kind::kReceiveFrom:
+      return FinishReceiveFrom(call, result);
+    case Kind::kAwaitDatagram:
+      return result == -std::int64_t{WSAEMSGSIZE} ? 0 : result;
+    case Kind::kSendTo:
     case Kind::kAcceptMany:
     case Kind::kReceiveMany:
       break;

@@ -28,12 +28,15 @@ namespace weir::internal {
 //   kAccept       AcceptEx, SO_UPDATE_ACCEPT_CONTEXT
 //   kAcceptMany   several of these, posted again when they end; a connection
 //                 that died while it waited is passed over, by both
+//   kReceiveFrom, kSendTo  WSARecvFrom; WSASendTo, or WSASend to the peer
+//   kAwaitDatagram  WSARecv into nothing, with MSG_PEEK
 //   kReceiveMany  WSARecv into nothing, which waits and holds no buffer; then
 //                 receives that do not wait, for as long as there is something
 //
-// What no proactor is given (Submission::Kind) goes by socket notifications and
-// non-blocking calls: WSARecvMsg and WSASendMsg for datagrams, several in one
-// turn; files, in pieces that the socket takes, where TransmitFile would keep the
+// Datagrams that are there are received by WSARecvMsg, and sent by WSASendMsg, in
+// calls that do not wait, several in one turn; what has to wait is one of the
+// above. What no proactor is given (Submission::Kind) goes by socket
+// notifications and non-blocking calls: files, in pieces that the socket takes, where TransmitFile would keep the
 // sends behind it waiting for the whole; and SIO_ADDRESS_LIST_CHANGE
 // (platform/windows/address_changes.cc). The end of sending is shutdown() behind
 // the last WSASend: DisconnectEx ends receiving too.

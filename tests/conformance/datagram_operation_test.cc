@@ -335,7 +335,13 @@ TEST_P(DatagramOperation, O12_AnErrorDoesNotEndTheReceiving) {
   Turn();
   EXPECT_OK(from.SendCopy(BytesOf("x"), SocketAddress()));
   TurnUntil([&] { return lent.errors.size() == 1; });
+  ASSERT_EQ(lent.errors.size(), 1u);
   EXPECT_CODE(lent.errors[0], kUnavailable);
+  if (GetParam() == "iocp-overlapped" && !test::DatagramErrorsPass()) {
+    // Its wait is under way already.
+    DestroyLoop();
+    WEIR_SKIP_WHERE_DATAGRAM_ERRORS_STAY();
+  }
   Socket back = Must(Socket::BindDatagram(nobody));
   Must(back.StartConnecting(Must(from.LocalAddress())));
   Send(back, "hello");

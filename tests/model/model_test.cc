@@ -12,7 +12,6 @@
 #include "tests/model/script.h"
 #include "tests/model/seeds.h"
 #include "tests/model/world.h"
-#include "tests/support/system.h"
 
 namespace weir::model {
 namespace {
@@ -47,21 +46,11 @@ std::string Difference(const Run& a, const Run& b) {
   return "";
 }
 
-// A report that was late once, and not missing, is there when all is done again.
-Run Play(const Script& script, const Variant& variant) {
-  constexpr int kTries = 3;
-  int left = test::ReportsMayBeLate() ? kTries : 1;
-  while (true) {
-    Run run = World(script, variant).Play();
-    if (run.failure.empty() || --left == 0) return run;
-  }
-}
-
 // The report of what is wrong with `script`; "" if nothing is.
 std::string Try(const Script& script, const std::vector<Variant>& variants) {
   std::vector<Run> runs;
   for (const Variant& variant : variants) {
-    runs.push_back(Play(script, variant));
+    runs.push_back(World(script, variant).Play());
     const auto described = [](const Variant& which, const Run& run) {
       return absl::StrCat("--- ", which.backend, ", for ", which.threads,
                           " thread(s):\n", run.log);

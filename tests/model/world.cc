@@ -114,6 +114,7 @@ void World::Turn(const Operation& operation) {
   reacted_.assign(operation.reactions.size(), false);
   calls_ = 0;
   in_turn_ = true;
+  test::LetReportsArrive();
   const absl::StatusOr<int> ran = loop_->RunOnce(absl::ZeroDuration());
   in_turn_ = false;
   Expect(ran.ok(), ran.status().ToString());

@@ -63,9 +63,6 @@ bool UnawaitedResetsAreTold();
 // Whether what came before a reset can still be received when it has come. Wine
 // keeps it up to version 8, and throws it away in version 10.
 bool DataOutlivesAReset();
-// Whether a wait that does not wait may miss what a poll has just seen. Wine's
-// server is told of the one by the kernel, and asks for the other.
-bool ReportsMayBeLate();
 // Whether a peer that has ended its own direction is sent all that was taken.
 // Wine 10 takes more than there is room for, and forgets to send the rest then.
 bool AllIsSentToWhoHasEnded();
@@ -124,6 +121,10 @@ void CloseNonSocket(NativeSocket handle);
 bool ModeIsKnown();
 bool IsNonBlocking(NativeSocket socket);
 void MakeBlocking(NativeSocket socket);
+// What a poll has seen of a socket, a wait that does not wait sees as well from
+// here on. Wine's server asks the kernel for the one, and is told of the other,
+// which it then has this thread finish: that is done when it has answered.
+void LetReportsArrive();
 // How many bytes have arrived on a stream and were not received.
 std::size_t ArrivedBytes(NativeSocket socket);
 // Sends an urgent byte (MSG_OOB).

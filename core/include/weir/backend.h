@@ -73,6 +73,8 @@ struct Capabilities {
   // It carries out transfers by itself (a proactor): Backend::Start. On the
   // others (reactors) the core does, on top of readiness.
   bool submissions = false;
+  // Of datagram sockets, the waits as well, and what they end with.
+  bool datagram_submissions = false;
   // Sends need not be copied: OperationOptions::zero_copy means something.
   bool zero_copy_sends = false;
   // A kReceiveMany can miss that its stream has ended or failed: the core watches
@@ -157,7 +159,8 @@ class alignas(64) WatchedSocket {
   int refusal_ = 0;
 };
 
-// A transfer that a proactor carries out by itself: on a stream, or an accept.
+// A transfer that a proactor carries out by itself: on a stream, of one datagram,
+// or an accept.
 // Two go on until they are cancelled: kReceiveMany, into buffers of the mechanism
 // (Backend::NextChunk), and kAcceptMany (Backend::NextAccepted).
 // The core owns it, and what it points to, and touches none of it between Start
@@ -170,6 +173,11 @@ struct Submission {
     kAccept,
     kAcceptMany,
     kConnect,
+    // With Capabilities::datagram_submissions.
+    kReceiveFrom,
+    // Ends when there is a datagram, which stays, or an error.
+    kAwaitDatagram,
+    kSendTo,
   };
 
   Kind kind = Kind::kReceive;
@@ -179,8 +187,11 @@ struct Submission {
   // Of kSend: the kernel takes the bytes out of the buffers without a copy, and
   // the report waits until it needs them no more.
   bool zero_copy = false;
+  // Of kReceiveFrom: the datagram was longer than the buffer. Set with the result.
+  bool truncated = false;
   WatchedSocket* socket = nullptr;
-  // Where to connect to; where to write who was accepted.
+  // Where to connect to, or to send to, null being the peer; where to write who
+  // was accepted, or has sent.
   SocketAddress* address = nullptr;
   // Bytes moved, or the accepted handle; or the system's number, negative.
   // A receive moves what is there, a send as much as goes at once. Of
