@@ -304,6 +304,9 @@ class Endpoint final : public LoopRecord,
            !closed_.load(std::memory_order_relaxed) &&
            !broken_.load(std::memory_order_relaxed);
   }
+  // What one run, or one submission, sends from a file before the others have
+  // their turn.
+  static constexpr std::uint64_t kMostFileBytes = 1 << 20;
   // After so many rounds of one run the others have their turn.
   static constexpr int kMostRounds = 8;
   // Of connections and chunks that a mechanism has brought, how many one round
@@ -451,6 +454,12 @@ class Endpoint final : public LoopRecord,
   void FinishSend(std::int64_t result);
   void NoteSendFailure(std::int64_t result);
   void CancelSubmissions();
+  bool SubmitsFile(const OperationRecord& record) const {
+    return Submits() && loop_->capabilities().file_submissions &&
+           failure_.ok() && record.result.bytes < record.size;
+  }
+  void SubmitFile(OperationRecord* record);
+  void FinishFile(std::int64_t result);
   void SubmitDatagramWait(OperationRecord* record);
   void FinishDatagramWait(std::int64_t result);
   void SubmitDatagram(OperationRecord* record);

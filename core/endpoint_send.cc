@@ -18,9 +18,6 @@ namespace {
 
 using Kind = OperationRecord::Kind;
 
-// What one run sends from files before the others have their turn.
-constexpr std::uint64_t kMostFileBytes = 1 << 20;
-
 // What a datagram on its own would meet as well.
 bool IsOfDestination(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
@@ -64,7 +61,11 @@ void Endpoint::ProgressSends() {
         }
         break;
       case Kind::kSendFile:
-        if (!SendFromFile(record)) return;
+        if (SubmitsFile(*record)) {
+          SubmitFile(record);
+        } else if (!SendFromFile(record)) {
+          return;
+        }
         break;
       default:
         if (type_ == SocketType::kDatagram) {
@@ -337,7 +338,7 @@ bool Endpoint::SendFromFile(OperationRecord* record) {
     const std::uint64_t most =
         std::min(budget, record->size - record->result.bytes);
     const platform::IoOutcome outcome = platform::SendFile(
-        socket(), record->file, record->offset + record->result.bytes, most);
+        socket(), record->part.file, record->part.offset, most);
     if (outcome.would_block) {
       writable_ = false;
       return true;
@@ -348,6 +349,7 @@ bool Endpoint::SendFromFile(OperationRecord* record) {
     }
     if (outcome.bytes == 0) break;
     record->result.bytes += outcome.bytes;
+    record->part.offset += outcome.bytes;
     budget -= outcome.bytes;
   }
   sends_.Pop();

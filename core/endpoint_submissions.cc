@@ -1,6 +1,7 @@
 // What an endpoint hands over to a proactor: one transfer in each direction at a
 // time, which keeps their order (O06).
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -116,6 +117,30 @@ void Endpoint::SubmitSends(std::span<const std::span<std::byte>> buffers) {
        at != nullptr && count < buffers.size(); at = at->next) {
     at->submitted = true;
     count += at->buffers.size() - at->next_buffer;
+  }
+}
+
+void Endpoint::SubmitFile(OperationRecord* record) {
+  Submission& submission = OwnSubmissions().send;
+  submission.kind = Submission::Kind::kSendFile;
+  submission.zero_copy = false;
+  record->part.length =
+      std::min(kMostFileBytes, record->size - record->result.bytes);
+  submission.part = &record->part;
+  send_submitted_ = record->submitted = Submit(submission, {});
+}
+
+void Endpoint::FinishFile(std::int64_t result) {
+  OperationRecord* const record = sends_.front();
+  const std::int64_t sent =
+      result < 0 ? submissions->send.sent_before : result;
+  record->result.bytes += static_cast<std::uint64_t>(sent);
+  record->part.offset += static_cast<std::uint64_t>(sent);
+  if (result < 0) {
+    EndAll(sends_, failure_);
+  } else if (result == 0 || record->result.bytes == record->size) {
+    sends_.Pop();
+    End(record, absl::OkStatus());
   }
 }
 
@@ -352,6 +377,8 @@ void Endpoint::FinishSend(std::int64_t result) {
     // The system has taken a connection that was reset apart
     // (inet_stream_connect() in Linux).
     if (!failure_.ok()) end_seen_ = true;
+  } else if (record->kind == Kind::kSendFile) {
+    FinishFile(result);
   } else if (result < 0) {
     if (submissions->send.sent_before > 0) {
       NoteSent(static_cast<std::size_t>(submissions->send.sent_before),

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/mutex.h"
 #include "core/timer_wheel.h"
+#include "weir/backend.h"
 #include "weir/datagram_socket.h"
 #include "weir/file.h"
 #include "weir/listener.h"
@@ -155,8 +156,8 @@ class OperationRecord final : public TimerNode {
   std::uint64_t size = 0;
   absl::InlinedVector<std::span<std::byte>, 4> buffers;
   SocketAddress address;
-  NativeFile file = kInvalidFile;
-  std::uint64_t offset = 0;
+  // Of kSendFile: what is left, or what the mechanism sends of it.
+  FilePart part;
   NativeSocket accepted = kInvalidSocket;
   // Of kSendCopy: what buffers[0] points into.
   CopyBlock copy;

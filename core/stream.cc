@@ -213,8 +213,8 @@ absl::Status Stream::SendFile(const File& file, std::uint64_t offset,
     return absl::InvalidArgumentError("send file: no file reaches that offset");
   }
   OperationRecord* record = endpoint_->NewOperation(Kind::kSendFile);
-  record->file = file.native();
-  record->offset = offset;
+  record->part.file = file.native();
+  record->part.offset = offset;
   record->size = std::min(length, kFurthest - offset);
   record->handler = std::move(handler);
   return endpoint_->Start(record, "send file", options);

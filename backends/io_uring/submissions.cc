@@ -135,7 +135,8 @@ absl::Status Submissions::Start(
     case Submission::Kind::kReceiveFrom:
     case Submission::Kind::kAwaitDatagram:
     case Submission::Kind::kSendTo:
-      // Never given: there is no Capabilities::datagram_submissions here.
+    case Submission::Kind::kSendFile:
+      // Never given: there are no Capabilities of that kind here.
       io_uring_prep_nop(entry);
       break;
   }

@@ -66,6 +66,7 @@ class IocpBackend final : public Backend {
     return {.readiness_model = ReadinessModel::kSingleShot,
             .submissions = operations_.has_value(),
             .datagram_submissions = operations_.has_value(),
+            .file_submissions = operations_.has_value(),
             .usable_by_any_thread = true,
             .errors_without_cause = true,
             .readiness_source = source_->name()};

@@ -1,10 +1,12 @@
 #include "backends/iocp/overlapped_functions.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "platform/sockets.h"
 #include "platform/windows/extensions.h"
+#include "platform/windows/file_handle.h"
 #include "platform/windows/sockaddr.h"
 #include "platform/windows/socket_buffers.h"
 #include "platform/windows/socket_info.h"
@@ -193,6 +195,30 @@ StartedCall StartSendTo(OverlappedCall& call,
                   0, reinterpret_cast<sockaddr*>(&storage), length,
                   &call.overlapped, nullptr) == 0;
   return Started(succeeded, call, skips_packets);
+}
+
+// --- files
+
+StartedCall StartSendFile(OverlappedCall& call, const FilePart& part,
+                          bool skips_packets) {
+  const auto transmit_file = platform::FindExtension<LPFN_TRANSMITFILE>(
+      ToSocket(call.socket), WSAID_TRANSMITFILE);
+  if (transmit_file == nullptr) return -std::int64_t{WSAEOPNOTSUPP};
+  const HANDLE file = platform::ToFileHandle(part.file);
+  LARGE_INTEGER size;
+  if (GetFileSizeEx(file, &size) == FALSE) {
+    return -static_cast<std::int64_t>(GetLastError());
+  }
+  const auto end = static_cast<std::uint64_t>(size.QuadPart);
+  // Asked for nothing, it sends the whole file.
+  if (part.offset >= end) return 0;
+  const auto length =
+      static_cast<DWORD>(std::min(part.length, end - part.offset));
+  call.overlapped.Offset = static_cast<DWORD>(part.offset);
+  call.overlapped.OffsetHigh = static_cast<DWORD>(part.offset >> 32);
+  const BOOL succeeded = transmit_file(ToSocket(call.socket), file, length, 0,
+                                       &call.overlapped, nullptr, 0);
+  return Started(succeeded != FALSE, call, skips_packets);
 }
 
 bool DiedWaiting(std::int64_t result) {

@@ -41,6 +41,9 @@ StartedCall StartAwaitDatagram(OverlappedCall& call, bool skips_packets);
 StartedCall StartSendTo(OverlappedCall& call,
                         std::span<const std::span<std::byte>> buffers,
                         bool skips_packets);
+// TransmitFile of `part`, as far as the file goes.
+StartedCall StartSendFile(OverlappedCall& call, const FilePart& part,
+                          bool skips_packets);
 // Whether an accept has failed with `result`, negative, because of a connection
 // that died while it waited, and not because of the listener.
 bool DiedWaiting(std::int64_t result);

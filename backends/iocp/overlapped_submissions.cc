@@ -74,10 +74,11 @@ absl::Status OverlappedSubmissions::Start(
     return absl::OkStatus();
   }
   if (*started == -std::int64_t{WSAEOPNOTSUPP} &&
-      (submission.kind == Kind::kConnect || submission.kind == Kind::kAccept)) {
+      (submission.kind == Kind::kConnect || submission.kind == Kind::kAccept ||
+       submission.kind == Kind::kSendFile)) {
     calls_.Give(call);
     return absl::FailedPreconditionError(
-        "the socket's provider has no AcceptEx or ConnectEx");
+        "the socket's provider has no AcceptEx, ConnectEx or TransmitFile");
   }
   submission.reported = true;
   submission.result = Finish(*call, *started);
@@ -104,6 +105,10 @@ StartedCall OverlappedSubmissions::Call(
     case Kind::kSendTo:
       Count();
       return StartSendTo(call, buffers, SkipsPackets(*call.submission->socket));
+    case Kind::kSendFile:
+      Count();
+      return StartSendFile(call, *call.submission->part,
+                           SkipsPackets(*call.submission->socket));
     case Kind::kAccept:
     case Kind::kAcceptMany:
     case Kind::kReceiveMany:
@@ -167,6 +172,10 @@ std::int64_t OverlappedSubmissions::Finish(OverlappedCall& call,
         return -std::int64_t{WSAECONNRESET};
       }
       return result;
+    case Kind::kSendFile:
+      // It was cut off meanwhile.
+      if (result == -std::int64_t{ERROR_HANDLE_EOF}) return call.bytes();
+      [[fallthrough]];
     case Kind::kSend:
       // It was cancelled in the middle.
       if (result == kCancelled && call.bytes() > 0) return call.bytes();

@@ -24,6 +24,7 @@ namespace weir::internal {
 //   kind          calls
 //   kReceive      WSARecv
 //   kSend         WSASend, which ends when all is taken
+//   kSendFile     TransmitFile
 //   kConnect      bind, ConnectEx, SO_UPDATE_CONNECT_CONTEXT
 //   kAccept       AcceptEx, SO_UPDATE_ACCEPT_CONTEXT
 //   kAcceptMany   several of these, posted again when they end; a connection
@@ -35,9 +36,8 @@ namespace weir::internal {
 //
 // Datagrams that are there are received by WSARecvMsg, and sent by WSASendMsg, in
 // calls that do not wait, several in one turn; what has to wait is one of the
-// above. What no proactor is given (Submission::Kind) goes by socket
-// notifications and non-blocking calls: files, in pieces that the socket takes, where TransmitFile would keep the
-// sends behind it waiting for the whole; and SIO_ADDRESS_LIST_CHANGE
+// above. SIO_ADDRESS_LIST_CHANGE is an overlapped call of the system's pool of
+// threads, because an address watch belongs to no port
 // (platform/windows/address_changes.cc). The end of sending is shutdown() behind
 // the last WSASend: DisconnectEx ends receiving too.
 //

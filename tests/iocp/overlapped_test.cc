@@ -19,6 +19,9 @@
 #include "platform/sockets.h"
 #include "tests/conformance/conformance.h"
 #include "tests/conformance/descriptors.h"
+#include "tests/conformance/operations.h"
+#include "tests/support/system.h"
+#include "weir/file.h"
 #include "weir/status.h"
 
 namespace weir::conformance {
@@ -104,6 +107,9 @@ class Overlapped : public ::testing::TestWithParam<int> {
     submission.reported = false;
     ++reports_[&submission];
   }
+  static Socket Datagrams() {
+    return Must(Socket::BindDatagram(SocketAddress::Ipv4Loopback(0)));
+  }
   // It has ended once, and more does not come.
   void ExpectReportedOnce(Call& call) {
     for (int i = 0; i < 3; ++i) Turn(0);
@@ -148,7 +154,12 @@ TEST_P(Overlapped, O10_EveryKindEndsOnceWhenItIsCancelled) {
   Call endless(third.client, Kind::kReceiveMany);
   Call accept(listener, Kind::kAccept);
   Call accepts(many, Kind::kAcceptMany);
-  const std::array all = {&receive, &send, &endless, &accept, &accepts};
+  Socket datagrams = Datagrams();
+  Socket others = Datagrams();
+  Call receive_from(datagrams, Kind::kReceiveFrom, 8);
+  Call await(others, Kind::kAwaitDatagram);
+  const std::array all = {&receive, &send,         &endless, &accept,
+                          &accepts, &receive_from, &await};
   for (Call* call : all) {
     Start(*call);
   }
@@ -227,6 +238,88 @@ TEST_P(Overlapped, R21_AnAcceptSaysWhoItIs) {
   ASSERT_GE(result, 0);
   EXPECT_EQ(accept.address, AddressOf(client));
   EXPECT_OK(platform::Close(static_cast<NativeSocket>(result)));
+}
+
+// One that waits, and one that ends at once.
+TEST_P(Overlapped, O01_AReceiveTakesOneDatagramAndSaysWhose) {
+  for (const bool waits : {true, false}) {
+    Socket socket = Datagrams();
+    Socket peer = Datagrams();
+    Call receive(socket, Kind::kReceiveFrom, 8);
+    Call send(peer, Kind::kSendTo, 3);
+    send.address = AddressOf(socket);
+    send.text = "abc";
+    if (waits) Start(receive);
+    Start(send);
+    EXPECT_EQ(AwaitEnd(send), 3);
+    if (!waits) {
+      AwaitReadable(socket);
+      Start(receive);
+    }
+    EXPECT_EQ(AwaitEnd(receive), 3);
+    EXPECT_EQ(receive.text, "abc.....");
+    EXPECT_EQ(receive.address, AddressOf(peer));
+    EXPECT_FALSE(receive.submission.truncated);
+    ExpectReportedOnce(receive);
+    ExpectReportedOnce(send);
+    known_.clear();
+    reports_.clear();
+  }
+}
+
+TEST_P(Overlapped, O01_ADatagramThatIsTooLongIsCut) {
+  Socket socket = Datagrams();
+  Socket peer = Datagrams();
+  Call receive(socket, Kind::kReceiveFrom, 2);
+  Start(receive);
+  EXPECT_OK(peer.SendTo(BytesOf("abc"), AddressOf(socket)));
+  EXPECT_EQ(AwaitEnd(receive), 2);
+  EXPECT_EQ(receive.text, "ab");
+  EXPECT_TRUE(receive.submission.truncated);
+  EXPECT_EQ(receive.address, AddressOf(peer));
+  ExpectReportedOnce(receive);
+}
+
+// Who waits for a datagram finds it where it is.
+TEST_P(Overlapped, R20_AWaitForADatagramTakesNothing) {
+  for (const char* text : {"abc", ""}) {
+    Socket socket = Datagrams();
+    Socket peer = Datagrams();
+    Call await(socket, Kind::kAwaitDatagram);
+    Start(await);
+    Turn(0);
+    EXPECT_TRUE(await.submission.in_flight);
+    EXPECT_OK(peer.SendTo(BytesOf(text), AddressOf(socket)));
+    EXPECT_GE(AwaitEnd(await), 0);
+    ExpectReportedOnce(await);
+    EXPECT_EQ(Receive(socket), text);
+    known_.clear();
+    reports_.clear();
+  }
+}
+
+TEST_P(Overlapped, O01_AFileIsSentInParts) {
+  const File file = Must(File::Open(test::ThisProgram()));
+  Connection pair = Connected();
+  Call send(pair.client, Kind::kSendFile);
+  FilePart part{.file = file.native(), .offset = 1, .length = 1000};
+  send.submission.part = &part;
+  Start(send);
+  EXPECT_EQ(AwaitEnd(send), 1000);
+  ExpectReportedOnce(send);
+  std::string arrived;
+  while (arrived.size() < 1000) {
+    AwaitReadable(pair.server);
+    arrived += Drain(pair.server);
+  }
+  // "MZ" begins every program.
+  EXPECT_EQ(arrived.front(), 'Z');
+  // Behind its end there is nothing.
+  part.offset = std::uint64_t{1} << 40;
+  reports_.clear();
+  Start(send);
+  EXPECT_EQ(AwaitEnd(send), 0);
+  ExpectReportedOnce(send);
 }
 
 // A handle belongs to one port for ever: on another, the core does without.

@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "weir/events.h"
+#include "weir/native_file.h"
 #include "weir/native_socket.h"
 #include "weir/socket_address.h"
 
@@ -75,6 +76,8 @@ struct Capabilities {
   bool submissions = false;
   // Of datagram sockets, the waits as well, and what they end with.
   bool datagram_submissions = false;
+  // Of streams, what is sent from files as well.
+  bool file_submissions = false;
   // Sends need not be copied: OperationOptions::zero_copy means something.
   bool zero_copy_sends = false;
   // A kReceiveMany can miss that its stream has ended or failed: the core watches
@@ -159,6 +162,13 @@ class alignas(64) WatchedSocket {
   int refusal_ = 0;
 };
 
+// What a kSendFile sends: at most `length` bytes, at least one.
+struct FilePart {
+  NativeFile file = kInvalidFile;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
 // A transfer that a proactor carries out by itself: on a stream, of one datagram,
 // or an accept.
 // Two go on until they are cancelled: kReceiveMany, into buffers of the mechanism
@@ -178,6 +188,8 @@ struct Submission {
     // Ends when there is a datagram, which stays, or an error.
     kAwaitDatagram,
     kSendTo,
+    // With Capabilities::file_submissions.
+    kSendFile,
   };
 
   Kind kind = Kind::kReceive;
@@ -193,8 +205,10 @@ struct Submission {
   // Where to connect to, or to send to, null being the peer; where to write who
   // was accepted, or has sent.
   SocketAddress* address = nullptr;
+  const FilePart* part = nullptr;
   // Bytes moved, or the accepted handle; or the system's number, negative.
-  // A receive moves what is there, a send as much as goes at once. Of
+  // A receive moves what is there, a send as much as goes at once; 0 of a
+  // kSendFile says that the file has ended. Of
   // kReceiveMany: 0 at the end of the stream; more if it has ended for no reason
   // and may be started anew. Of kAcceptMany: 0 if it has ended for no reason.
   // The mechanism's own until the report.
