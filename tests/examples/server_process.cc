@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -60,6 +61,19 @@ std::string ReadAll(int descriptor) {
 }  // namespace
 
 bool IsEmulated() { return !Runner().empty(); }
+
+bool StalledSendsEnd() {
+  static const bool end = [] {
+    if (!IsEmulated()) return true;
+    FILE* const pipe = ::popen("wine --version", "r");
+    if (pipe == nullptr) return true;
+    int version = 0;
+    const int read = std::fscanf(pipe, "wine-%d", &version);
+    ::pclose(pipe);
+    return read == 1 && version < 9;
+  }();
+  return end;
+}
 
 ServerProcess::ServerProcess(const std::string& program,
                              const std::vector<std::string>& arguments) {

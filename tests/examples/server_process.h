@@ -27,6 +27,17 @@ inline constexpr int kPatienceMs = 20'000;
 
 // Whether the programs are run by something else.
 bool IsEmulated();
+// Whether what a program is still sending when its peer ends its own direction
+// arrives, and when it closes, is dropped. Wine from version 9 on takes more than
+// there is room for, and loses the rest then, or keeps the connection for it.
+bool StalledSendsEnd();
+#define WEIR_SKIP_WHERE_STALLED_SENDS_STAY()                              \
+  do {                                                                    \
+    if (!::weir::testing::StalledSendsEnd()) {                               \
+      GTEST_SKIP() << "the rest of a send is lost, or stays (Wine 9 and " \
+                      "later)";                                           \
+    }                                                                     \
+  } while (false)
 
 // What a program that ends by itself left behind. Lines end in a line feed, on
 // every system.
