@@ -64,7 +64,8 @@ bool UnawaitedResetsAreTold();
 // keeps it up to version 8, and throws it away in version 10.
 bool DataOutlivesAReset();
 // Whether a peer that has ended its own direction is sent all that was taken.
-// Wine 10 takes more than there is room for, and forgets to send the rest then.
+// Wine from version 9 on forgets what waits to be sent then: the rest of what it
+// took without room for it, and all of a file.
 bool AllIsSentToWhoHasEnded();
 // Whether a datagram socket is as good as new when the error of an unreachable
 // port has been taken off it. Under Wine 8 SO_ERROR tells it again and again, and

@@ -3,6 +3,7 @@
 #include <iphlpapi.h>
 #include <netioapi.h>
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -51,12 +52,21 @@ DWORD FlagsOf(NativeSocket socket) {
   return flags;
 }
 
-bool IsWine() {
-  static const bool wine =
-      ::GetProcAddress(::GetModuleHandleW(L"ntdll.dll"), "wine_get_version") !=
-      nullptr;
-  return wine;
+// 0: it is Windows.
+int WineVersion() {
+  static const int version = [] {
+    const FARPROC function = ::GetProcAddress(
+        ::GetModuleHandleW(L"ntdll.dll"), "wine_get_version");
+    if (function == nullptr) return 0;
+    using Get = const char*(CDECL*)();
+    const auto get =
+        reinterpret_cast<Get>(reinterpret_cast<void*>(function));
+    return std::atoi(get());
+  }();
+  return version;
 }
+
+bool IsWine() { return WineVersion() > 0; }
 
 }  // namespace
 
@@ -69,7 +79,7 @@ bool ReceivesTellOfUnreachablePorts() { return false; }
 // On Windows they do, on Wine not.
 bool HangupOvertakesData() { return !IsWine(); }
 bool UnawaitedResetsAreTold() { return !IsWine(); }
-bool AllIsSentToWhoHasEnded() { return !IsWine(); }
+bool AllIsSentToWhoHasEnded() { return WineVersion() < 9; }
 
 ErrorCause ResetAfterTheEnd() { return ErrorCause::kConnectionReset; }
 bool FailuresLast() { return true; }

@@ -128,8 +128,9 @@ struct Submission;
 
 // The core's record of a registered socket, as a backend sees it. The address
 // stays valid from the first Arm() until Forget(), the batch that was then
-// being collected has been collected, and every Pin() has been undone. 64-byte alignment leaves six low bits of a
-// pointer to a backend that sends it through a kernel.
+// being collected has been collected, and every Pin() has been undone. 64-byte
+// alignment leaves six low bits of a pointer to a backend that sends it through a
+// kernel.
 class alignas(64) WatchedSocket {
  public:
   explicit WatchedSocket(NativeSocket socket) : socket_(socket) {}

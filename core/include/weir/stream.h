@@ -115,9 +115,10 @@ class Stream {
       const OperationOptions& options = kDefaultOperationOptions);
 
   // Sends `length` bytes of `file` from `offset` on, without passing them
-  // through the program. `file` has to stay open until the indication. Fewer
-  // bytes than `length` with an OK status: the file ended. InvalidArgument: an
-  // offset that no file reaches; FailedPrecondition: `file` is not open.
+  // through the program, except on Windows in notification mode. `file` has to
+  // stay open until the indication. Fewer bytes than `length` with an OK status:
+  // the file ended. InvalidArgument: an offset that no file reaches;
+  // FailedPrecondition: `file` is not open.
   absl::Status SendFile(
       const File& file, std::uint64_t offset, std::uint64_t length,
       CompletionHandler handler,
