@@ -454,9 +454,12 @@ class Endpoint final : public LoopRecord,
   void FinishSend(std::int64_t result);
   void NoteSendFailure(std::int64_t result);
   void CancelSubmissions();
+  // Less than this is read and sent for less than a mechanism takes to do it.
+  static constexpr std::uint64_t kWorthSubmitting = 65536;
   bool SubmitsFile(const OperationRecord& record) const {
     return Submits() && loop_->capabilities().file_submissions &&
-           failure_.ok() && record.result.bytes < record.size;
+           failure_.ok() &&
+           record.size - record.result.bytes >= kWorthSubmitting;
   }
   void SubmitFile(OperationRecord* record);
   void FinishFile(std::int64_t result);

@@ -1,5 +1,7 @@
 #include "backends/iocp/overlapped_call.h"
 
+#include <algorithm>
+
 #include "platform/windows/nt_status.h"
 
 namespace weir::internal {
@@ -36,6 +38,28 @@ void OverlappedCalls::Give(OverlappedCall* call) {
   call->next = free_;
   free_ = call;
   ++free_count_;
+}
+
+// One that comes so late is behind thousands of others in the port, which are
+// taken in each turn.
+void OverlappedCalls::GiveDoubtful(OverlappedCall* call) {
+  constexpr std::size_t kMost = 4096;
+  call->submission = nullptr;
+  doubtful_.push_back(call);
+  if (doubtful_.size() <= kMost) return;
+  call = doubtful_.front();
+  doubtful_.pop_front();
+  Give(call);
+}
+
+bool OverlappedCalls::TakeDoubt(OverlappedCall* call) {
+  if (call->submission != nullptr) return false;
+  const auto at = std::find(doubtful_.begin(), doubtful_.end(), call);
+  if (at != doubtful_.end()) {
+    doubtful_.erase(at);
+    Give(call);
+  }
+  return true;
 }
 
 void OverlappedCalls::CancelAll() {

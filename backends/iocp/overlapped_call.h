@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -59,7 +60,15 @@ class OverlappedCalls {
 
   OverlappedCall* Take(Submission& submission);
   void Give(OverlappedCall* call);
-  std::size_t in_flight() const { return all_.size() - free_count_; }
+  // The same of one that has ended at once with a warning, of which the system
+  // may send a packet, or not: it is used again when that has come, or when many
+  // others have been given like this since.
+  void GiveDoubtful(OverlappedCall* call);
+  // That its packet has come. False: it is no such call.
+  bool TakeDoubt(OverlappedCall* call);
+  std::size_t in_flight() const {
+    return all_.size() - free_count_ - doubtful_.size();
+  }
   // Asks for the end of all that are under way.
   void CancelAll();
 
@@ -67,6 +76,7 @@ class OverlappedCalls {
   std::vector<std::unique_ptr<OverlappedCall>> all_;
   OverlappedCall* free_ = nullptr;
   std::size_t free_count_ = 0;
+  std::deque<OverlappedCall*> doubtful_;
 };
 
 // How a call was started: what it has ended with, or nothing if its packet is to

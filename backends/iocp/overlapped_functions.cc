@@ -39,6 +39,7 @@ bool SkipPacketsOnSuccess(NativeSocket socket) {
   return ::getsockopt(ToSocket(socket), SOL_SOCKET, SO_PROTOCOL_INFOW,
                       reinterpret_cast<char*>(&protocol), &length) == 0 &&
          (protocol.dwServiceFlags1 & XP1_IFS_HANDLES) != 0 &&
+         protocol.iSocketType == SOCK_STREAM &&
          SetFileCompletionNotificationModes(
              reinterpret_cast<HANDLE>(socket),
              FILE_SKIP_COMPLETION_PORT_ON_SUCCESS |

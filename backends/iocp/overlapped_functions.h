@@ -13,7 +13,8 @@ namespace weir::internal {
 
 // Has the handle send no packet for a call that succeeds at once. False: it does
 // (one of a provider that is not the system's may not be asked,
-// SetFileCompletionNotificationModes).
+// SetFileCompletionNotificationModes; nor may a datagram socket, on which that
+// does not work, as libuv has found, src/win/udp.c).
 bool SkipPacketsOnSuccess(NativeSocket socket);
 
 // ConnectEx from an address of the system's choice, if the socket has none.

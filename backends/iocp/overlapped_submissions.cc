@@ -82,7 +82,13 @@ absl::Status OverlappedSubmissions::Start(
   }
   submission.reported = true;
   submission.result = Finish(*call, *started);
-  calls_.Give(call);
+  // A warning (STATUS_BUFFER_OVERFLOW) to the system, which sends packets unless
+  // there is an error, and an error to Winsock.
+  if (*started == -std::int64_t{WSAEMSGSIZE}) {
+    calls_.GiveDoubtful(call);
+  } else {
+    calls_.Give(call);
+  }
   return absl::OkStatus();
 }
 
@@ -208,6 +214,7 @@ std::int64_t OverlappedSubmissions::Finish(OverlappedCall& call,
 void OverlappedSubmissions::Complete(const PortPacket& packet,
                                      ReadyList& ready) {
   auto* call = static_cast<OverlappedCall*>(packet.overlapped);
+  if (calls_.TakeDoubt(call)) return;
   Submission& submission = *call->submission;
   std::int64_t result = call->Result();
   // The handle was closed behind the cancellation, before the call had noticed
@@ -274,6 +281,7 @@ void OverlappedSubmissions::ReportUntold(ReadyList& ready) {
 
 void OverlappedSubmissions::Discard(const PortPacket& packet) {
   auto* call = static_cast<OverlappedCall*>(packet.overlapped);
+  if (calls_.TakeDoubt(call)) return;
   CloseUnaccepted(*call);
   calls_.Give(call);
 }

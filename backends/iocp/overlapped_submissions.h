@@ -24,7 +24,7 @@ namespace weir::internal {
 //   kind          calls
 //   kReceive      WSARecv
 //   kSend         WSASend, which ends when all is taken
-//   kSendFile     TransmitFile
+//   kSendFile     TransmitFile; the core gives it no small files
 //   kConnect      bind, ConnectEx, SO_UPDATE_CONNECT_CONTEXT
 //   kAccept       AcceptEx, SO_UPDATE_ACCEPT_CONTEXT
 //   kAcceptMany   several of these, posted again when they end; a connection

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "tests/conformance/operations.h"
 #include "weir/status.h"
 
@@ -337,7 +338,8 @@ TEST_P(DatagramOperation, O12_AnErrorDoesNotEndTheReceiving) {
   TurnUntil([&] { return lent.errors.size() == 1; });
   ASSERT_EQ(lent.errors.size(), 1u);
   EXPECT_CODE(lent.errors[0], kUnavailable);
-  if (GetParam() == "iocp-overlapped" && !test::DatagramErrorsPass()) {
+  if (absl::StrContains(GetParam(), "overlapped") &&
+      !test::DatagramErrorsPass()) {
     // Its wait is under way already.
     DestroyLoop();
     WEIR_SKIP_WHERE_DATAGRAM_ERRORS_STAY();

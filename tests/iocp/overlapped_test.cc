@@ -268,16 +268,28 @@ TEST_P(Overlapped, O01_AReceiveTakesOneDatagramAndSaysWhose) {
 }
 
 TEST_P(Overlapped, O01_ADatagramThatIsTooLongIsCut) {
-  Socket socket = Datagrams();
-  Socket peer = Datagrams();
-  Call receive(socket, Kind::kReceiveFrom, 2);
-  Start(receive);
-  EXPECT_OK(peer.SendTo(BytesOf("abc"), AddressOf(socket)));
-  EXPECT_EQ(AwaitEnd(receive), 2);
-  EXPECT_EQ(receive.text, "ab");
-  EXPECT_TRUE(receive.submission.truncated);
-  EXPECT_EQ(receive.address, AddressOf(peer));
-  ExpectReportedOnce(receive);
+  for (const bool waits : {true, false}) {
+    Socket socket = Datagrams();
+    Socket peer = Datagrams();
+    Call receive(socket, Kind::kReceiveFrom, 2);
+    // At once, it may send a packet or not: ten of them, one after the other.
+    for (int round = 0; round < 10; ++round) {
+      receive.text.assign(2, '.');
+      if (waits) Start(receive);
+      EXPECT_OK(peer.SendTo(BytesOf("abc"), AddressOf(socket)));
+      if (!waits) {
+        AwaitReadable(socket);
+        Start(receive);
+      }
+      EXPECT_EQ(AwaitEnd(receive), 2);
+      EXPECT_EQ(receive.text, "ab");
+      EXPECT_TRUE(receive.submission.truncated);
+      EXPECT_EQ(receive.address, AddressOf(peer));
+      ExpectReportedOnce(receive);
+      reports_.clear();
+    }
+    known_.clear();
+  }
 }
 
 // Who waits for a datagram finds it where it is.
