@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/endpoint.h"
+#include "core/submission_result.h"
 #include "platform/error.h"
 #include "platform/socket_io.h"
 #include "weir/status.h"
@@ -14,17 +15,6 @@ namespace weir::internal {
 namespace {
 
 using Kind = OperationRecord::Kind;
-
-ErrorCause CauseOfResult(std::int64_t result) {
-  return result >= 0 ? ErrorCause::kNone
-                     : platform::CauseOfSystemCode(static_cast<int>(-result));
-}
-
-// It has moved nothing, and says nothing about the socket.
-bool IsUndone(std::int64_t result) {
-  const ErrorCause cause = CauseOfResult(result);
-  return cause == ErrorCause::kCancelled || cause == ErrorCause::kInterrupted;
-}
 
 }  // namespace
 
@@ -49,15 +39,15 @@ void Endpoint::SubmitDatagramWait(OperationRecord* record) {
 void Endpoint::FinishDatagramWait(std::int64_t result) {
   const Submission& submission = submissions->receive;
   OperationRecord* const record = receives_.front();
+  const ErrorCause cause = CauseOfResult(result);
   if (submission.kind == Submission::Kind::kAwaitDatagram) {
     // What there is, a call says, but for an error that is told once.
-    if (!IsUndone(result)) readable_ = true;
-    const ErrorCause cause = CauseOfResult(result);
+    if (!IsUndone(cause)) readable_ = true;
     unreachable_ = unreachable_ || cause == ErrorCause::kConnectionRefused ||
                    cause == ErrorCause::kConnectionReset;
   } else {
     record->submitted = false;
-    if (!IsUndone(result)) {
+    if (!IsUndone(cause)) {
       record->truncated = submission.truncated;
       FinishReceiveInto(
           record,
@@ -86,7 +76,7 @@ void Endpoint::SubmitDatagram(OperationRecord* record) {
 void Endpoint::FinishDatagram(std::int64_t result) {
   OperationRecord* const record = sends_.front();
   record->submitted = false;
-  if (!IsUndone(result)) {
+  if (!IsUndone(CauseOfResult(result))) {
     absl::Status status;
     if (result >= 0) {
       record->result.bytes = record->size;

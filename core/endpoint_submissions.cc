@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/endpoint.h"
+#include "core/submission_result.h"
 #include "platform/error.h"
 #include "platform/sockets.h"
 #include "weir/status.h"
@@ -20,18 +21,6 @@ using Kind = OperationRecord::Kind;
 bool IsRefusalOfZeroCopy(ErrorCause cause) {
   return cause == ErrorCause::kNoBuffers || cause == ErrorCause::kNoMemory ||
          cause == ErrorCause::kNotSupported;
-}
-
-ErrorCause CauseOfResult(std::int64_t result) {
-  return result >= 0 ? ErrorCause::kNone
-                     : platform::CauseOfSystemCode(static_cast<int>(-result));
-}
-
-// It was ended before it did anything: by us, or because the thread that had
-// submitted it has ended. One that a thread of the kernel was busy with is told
-// as interrupted (io-wq in Linux).
-bool IsUndone(ErrorCause cause) {
-  return cause == ErrorCause::kCancelled || cause == ErrorCause::kInterrupted;
 }
 
 }  // namespace
