@@ -13,7 +13,6 @@ namespace weir::internal {
 namespace {
 
 using Kind = Submission::Kind;
-using platform::ToSocket;
 
 // How many connections the system may take before the core has said so.
 constexpr std::uint32_t kPostedAccepts = 8;
@@ -95,14 +94,9 @@ void OverlappedSubmissions::EndAccepts(Submission& submission,
 // be waited for.
 bool OverlappedSubmissions::WaitForData(Submission& submission) {
   OverlappedCall* call = calls_.Take(submission);
-  WSABUF nothing{};
-  DWORD flags = 0;
   Count();
-  const bool succeeded =
-      ::WSARecv(ToSocket(call->socket), &nothing, 1, nullptr, &flags,
-                &call->overlapped, nullptr) == 0;
   const StartedCall started =
-      Started(succeeded, *call, SkipsPackets(*submission.socket));
+      StartWait(*call, /*flags=*/0, SkipsPackets(*submission.socket));
   if (!started.has_value()) {
     submission.backend_data = call;
     submission.burst = static_cast<std::uint32_t>(Reading::kWaits);

@@ -169,9 +169,9 @@ std::int64_t FinishReceiveFrom(const OverlappedCall& call, std::int64_t result) 
   return call.bytes();
 }
 
-StartedCall StartAwaitDatagram(OverlappedCall& call, bool skips_packets) {
+StartedCall StartWait(OverlappedCall& call, DWORD flags, bool skips_packets) {
   WSABUF nothing{};
-  call.flags = MSG_PEEK;
+  call.flags = flags;
   const bool succeeded =
       ::WSARecv(ToSocket(call.socket), &nothing, 1, nullptr, &call.flags,
                 &call.overlapped, nullptr) == 0;
@@ -182,15 +182,9 @@ StartedCall StartSendTo(OverlappedCall& call,
                         std::span<const std::span<std::byte>> buffers,
                         bool skips_packets) {
   platform::SocketBuffers given(buffers);
-  const SocketAddress* const to = call.submission->address;
-  if (to == nullptr) {
-    const bool succeeded =
-        ::WSASend(ToSocket(call.socket), given.data(), given.count(), nullptr,
-                  0, &call.overlapped, nullptr) == 0;
-    return Started(succeeded, call, skips_packets);
-  }
   sockaddr_storage storage;
-  const int length = platform::ToSockaddr(*to, storage);
+  const int length =
+      platform::ToSockaddr(*call.submission->address, storage);
   const bool succeeded =
       ::WSASendTo(ToSocket(call.socket), given.data(), given.count(), nullptr,
                   0, reinterpret_cast<sockaddr*>(&storage), length,

@@ -35,10 +35,10 @@ StartedCall StartReceiveFrom(OverlappedCall& call,
                              bool skips_packets);
 // The submission's result, and what it says besides.
 std::int64_t FinishReceiveFrom(const OverlappedCall& call, std::int64_t result);
-// WSARecv into nothing with MSG_PEEK: ends, mostly with WSAEMSGSIZE, when there is
-// a datagram, and leaves it there.
-StartedCall StartAwaitDatagram(OverlappedCall& call, bool skips_packets);
-// WSASendTo, or WSASend to the peer.
+// WSARecv into nothing: ends when there is something to receive. Of datagrams with
+// MSG_PEEK, which leaves it there, and mostly with WSAEMSGSIZE.
+StartedCall StartWait(OverlappedCall& call, DWORD flags, bool skips_packets);
+// WSASendTo where the submission's address says.
 StartedCall StartSendTo(OverlappedCall& call,
                         std::span<const std::span<std::byte>> buffers,
                         bool skips_packets);

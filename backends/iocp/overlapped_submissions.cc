@@ -107,8 +107,9 @@ StartedCall OverlappedSubmissions::Call(
                               SkipsPackets(*call.submission->socket));
     case Kind::kAwaitDatagram:
       Count();
-      return StartAwaitDatagram(call, SkipsPackets(*call.submission->socket));
+      return StartWait(call, MSG_PEEK, SkipsPackets(*call.submission->socket));
     case Kind::kSendTo:
+      if (call.submission->address == nullptr) return Send(call, buffers);
       Count();
       return StartSendTo(call, buffers, SkipsPackets(*call.submission->socket));
     case Kind::kSendFile:

@@ -68,6 +68,29 @@ int WineVersion() {
 
 bool IsWine() { return WineVersion() > 0; }
 
+// A socket bound to a port of the system's choice, which `address` becomes.
+SOCKET BoundToLoopback(int type, sockaddr_in& address) {
+  EXPECT_EQ(platform::StartWinsock(), 0);
+  const SOCKET bound = ::socket(AF_INET, type, 0);
+  address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+  int length = sizeof(address);
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  EXPECT_EQ(::bind(bound, any, length), 0);
+  EXPECT_EQ(::getsockname(bound, any, &length), 0);
+  return bound;
+}
+
+// One that is connected with `address`.
+SOCKET ConnectedWith(int type, const sockaddr_in& address) {
+  const SOCKET made = ::socket(AF_INET, type, 0);
+  EXPECT_EQ(::connect(made, reinterpret_cast<const sockaddr*>(&address),
+                      sizeof(address)),
+            0);
+  return made;
+}
+
 }  // namespace
 
 // Mostly, but nobody promises it.
@@ -88,18 +111,10 @@ bool StreamsReadOnAfterShutdown() { return false; }
 // By trying.
 bool DataOutlivesAReset() {
   static const bool outlives = [] {
-    EXPECT_EQ(platform::StartWinsock(), 0);
-    const SOCKET listener = ::socket(AF_INET, SOCK_STREAM, 0);
-    const SOCKET sender = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-    int length = sizeof(address);
-    auto* const any = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(::bind(listener, any, length), 0);
-    EXPECT_EQ(::getsockname(listener, any, &length), 0);
+    sockaddr_in address;
+    const SOCKET listener = BoundToLoopback(SOCK_STREAM, address);
     EXPECT_EQ(::listen(listener, 1), 0);
-    EXPECT_EQ(::connect(sender, any, length), 0);
+    const SOCKET sender = ConnectedWith(SOCK_STREAM, address);
     const SOCKET receiver = ::accept(listener, nullptr, nullptr);
     EXPECT_NE(receiver, INVALID_SOCKET);
     EXPECT_EQ(::send(sender, "x", 1, 0), 1);
@@ -125,17 +140,9 @@ bool DataOutlivesAReset() {
 // By trying: the error of a send to a port that was just given up.
 bool DatagramErrorsPass() {
   static const bool pass = [] {
-    EXPECT_EQ(platform::StartWinsock(), 0);
-    const SOCKET sender = ::socket(AF_INET, SOCK_DGRAM, 0);
-    const SOCKET receiver = ::socket(AF_INET, SOCK_DGRAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-    int length = sizeof(address);
-    auto* const any = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(::bind(receiver, any, length), 0);
-    EXPECT_EQ(::getsockname(receiver, any, &length), 0);
-    EXPECT_EQ(::connect(sender, any, length), 0);
+    sockaddr_in address;
+    const SOCKET receiver = BoundToLoopback(SOCK_DGRAM, address);
+    const SOCKET sender = ConnectedWith(SOCK_DGRAM, address);
     EXPECT_EQ(::closesocket(receiver), 0);
     EXPECT_EQ(::send(sender, "x", 1, 0), 1);
     int errors[2] = {};
