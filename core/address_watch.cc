@@ -39,7 +39,7 @@ absl::StatusOr<AddressWatch> AddressWatch::Open(EventLoop& loop) {
   std::shared_ptr<void> source;
   const NativeSocket native = changes->Release(&source);
   auto endpoint = Endpoint::Create(
-      SocketAttacher::CoreOf(loop), native, AddressFamily::kUnspecified,
+      *SocketAttacher::CoreOf(loop), native, AddressFamily::kUnspecified,
       SocketType::kDatagram, SocketRole::kDatagram);
   if (!endpoint.ok()) {
     (void)platform::Close(native);

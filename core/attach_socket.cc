@@ -27,7 +27,7 @@ const std::shared_ptr<LoopCore>& SocketAttacher::CoreOf(EventLoop& loop) {
   return loop.core_;
 }
 
-absl::StatusOr<std::shared_ptr<Endpoint>> SocketAttacher::Attach(
+absl::StatusOr<CountedRef<Endpoint>> SocketAttacher::Attach(
     EventLoop& loop, Socket& socket, SocketRole role) {
   const std::shared_ptr<SocketState> state = socket.shared_state();
   if (state == nullptr || state->closed.load()) {
@@ -49,7 +49,7 @@ absl::StatusOr<std::shared_ptr<Endpoint>> SocketAttacher::Attach(
   }
   auto native = socket.Release();
   if (!native.ok()) return native.status();
-  auto endpoint = Endpoint::Create(loop.core_, *native, state->family,
+  auto endpoint = Endpoint::Create(*loop.core_, *native, state->family,
                                    state->type, role);
   if (!endpoint.ok()) {
     socket = Socket(std::make_shared<SocketState>(

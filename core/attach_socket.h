@@ -17,7 +17,7 @@ namespace weir::internal {
 class SocketAttacher {
  public:
   // `socket` is left as it was if that fails.
-  static absl::StatusOr<std::shared_ptr<Endpoint>> Attach(EventLoop& loop,
+  static absl::StatusOr<CountedRef<Endpoint>> Attach(EventLoop& loop,
                                                           Socket& socket,
                                                           SocketRole role);
   static absl::StatusOr<Socket> Detach(Endpoint& endpoint);

@@ -14,6 +14,7 @@
 namespace weir {
 namespace {
 
+using internal::CountedRef;
 using internal::Endpoint;
 using internal::EndpointOwner;
 using internal::OperationRecord;
@@ -21,7 +22,7 @@ using internal::SocketAttacher;
 using internal::SocketRole;
 using Kind = OperationRecord::Kind;
 
-EndpointOwner Of(const std::shared_ptr<Endpoint>& endpoint) {
+EndpointOwner Of(const CountedRef<Endpoint>& endpoint) {
   return EndpointOwner(endpoint, "datagram socket");
 }
 

@@ -43,28 +43,53 @@ absl::Status Cancelled() {
 
 }  // namespace
 
-Endpoint::Endpoint(std::shared_ptr<LoopCore> loop, NativeSocket native,
-                   AddressFamily family, SocketType type, SocketRole role)
+void AddReference(Endpoint& endpoint) {
+  endpoint.references_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void DropReference(Endpoint& endpoint) {
+  if (endpoint.references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    delete &endpoint;
+  }
+}
+
+// What is there already is reported when the watch is armed, without a call that
+// finds nothing, as it mostly would.
+Endpoint::Endpoint(LoopCore& loop, NativeSocket native, AddressFamily family,
+                   SocketType type, SocketRole role)
     : LoopRecord(Use::kEndpoint, native),
-      loop_(std::move(loop)),
       family_(family),
       type_(type),
-      several_threads_(loop_->several_threads()),
-      submits_(type == SocketType::kStream && loop_->has_submissions()),
-      submits_datagrams_(type == SocketType::kDatagram &&
-                         loop_->capabilities().datagram_submissions),
       role_(role),
-      // What is there already is reported when the watch is armed, without a
-      // call that finds nothing, as it mostly would.
-      readable_(false) {}
+      several_threads_(loop.several_threads()),
+      submits_(type == SocketType::kStream && loop.has_submissions()),
+      submits_datagrams_(type == SocketType::kDatagram &&
+                         loop.capabilities().datagram_submissions),
+      loop_(&loop) {
+  AddReference(loop);
+  if (several_threads_) MakeExtras();
+}
 
 Endpoint::~Endpoint() {
   if (!handle_closed_) (void)platform::Close(socket());
+  delete extras_.load(std::memory_order_relaxed);
+  DropReference(*loop_);
+}
+
+const EndpointExtras& Endpoint::NoExtras() {
+  static const EndpointExtras& none = *new EndpointExtras;
+  return none;
+}
+
+EndpointExtras& Endpoint::MakeExtras() {
+  auto* const made = new EndpointExtras;
+  extras_.store(made, std::memory_order_release);
+  return *made;
 }
 
 Endpoint::Guard::Guard(Endpoint& endpoint) : endpoint_(endpoint) {
   if (endpoint_.loop_->several_threads()) {
-    endpoint_.mu_.Lock();
+    endpoint_.Lock();
   } else {
     access_.emplace(*endpoint_.loop_);
     if (*access_) endpoint_.TakeLongWay();
@@ -72,7 +97,7 @@ Endpoint::Guard::Guard(Endpoint& endpoint) : endpoint_(endpoint) {
 }
 
 Endpoint::Guard::~Guard() {
-  if (!access_.has_value()) endpoint_.mu_.Unlock();
+  if (!access_.has_value()) endpoint_.Unlock();
 }
 
 Endpoint::Entering::Entering(Endpoint& endpoint) {
@@ -81,13 +106,13 @@ Endpoint::Entering::Entering(Endpoint& endpoint) {
       endpoint.loop_->FrameOfThisThread() != nullptr) {
     return;
   }
-  endpoint_ = endpoint.shared_from_this();
+  endpoint_ = CountedRef(endpoint);
   endpoint_->entering_.fetch_add(1, std::memory_order_seq_cst);
 }
 
 void Endpoint::Entering::Leave() {
   if (endpoint_ == nullptr) return;
-  const std::shared_ptr<Endpoint> left = std::exchange(endpoint_, nullptr);
+  const CountedRef<Endpoint> left = std::exchange(endpoint_, nullptr);
   left->entering_.fetch_sub(1, std::memory_order_seq_cst);
   // A close may have found this thread in the way and be waiting for it.
   if (left->closed_.load(std::memory_order_seq_cst)) {
@@ -95,11 +120,12 @@ void Endpoint::Entering::Leave() {
   }
 }
 
-absl::StatusOr<std::shared_ptr<Endpoint>> Endpoint::Create(
-    const std::shared_ptr<LoopCore>& loop, NativeSocket native,
-    AddressFamily family, SocketType type, SocketRole role) {
-  auto endpoint = std::make_shared<Endpoint>(loop, native, family, type, role);
-  if (absl::Status status = loop->Adopt(endpoint); !status.ok()) {
+absl::StatusOr<CountedRef<Endpoint>> Endpoint::Create(
+    LoopCore& loop, NativeSocket native, AddressFamily family, SocketType type,
+    SocketRole role) {
+  CountedRef<Endpoint> endpoint(
+      *new Endpoint(loop, native, family, type, role));
+  if (absl::Status status = loop.Adopt(endpoint); !status.ok()) {
     endpoint->handle_closed_ = true;
     return status;
   }
@@ -108,7 +134,7 @@ absl::StatusOr<std::shared_ptr<Endpoint>> Endpoint::Create(
 
 absl::StatusOr<AcceptedStream> Endpoint::MakeAccepted(
     NativeSocket native, AddressFamily family, const SocketAddress& peer,
-    const std::shared_ptr<LoopCore>& loop) {
+    LoopCore& loop) {
   auto endpoint = Create(loop, native, family, SocketType::kStream,
                          SocketRole::kConnected);
   if (!endpoint.ok()) {
@@ -201,7 +227,7 @@ absl::Status Endpoint::StartWithCare(OperationRecord* record,
   }
   const bool has_deadline = options.timeout != absl::InfiniteDuration();
   if (options.handle != nullptr || has_deadline) {
-    record->keep = shared_from_this();
+    record->keep = CountedRef(*this);
   }
   record->phase = Phase::kQueued;
   if (options.handle != nullptr) {
@@ -211,7 +237,7 @@ absl::Status Endpoint::StartWithCare(OperationRecord* record,
   {
     Guard guard(*this);
     if (!guard) {
-      if (!loop_->Enqueue([keep = shared_from_this(), record,
+      if (!loop_->Enqueue([keep = CountedRef(*this), record,
                            timeout = options.timeout,
                            until = std::move(entering)]() mutable {
             until.Leave();
@@ -234,7 +260,7 @@ absl::Status Endpoint::StartWithCare(OperationRecord* record,
 
 void Endpoint::Admit(OperationRecord* record, absl::Duration timeout) {
   TakeLongWay();
-  if (corked_ > 0 && !IsReceive(record->kind)) QueueCorked();
+  if (!IsReceive(record->kind)) QueueCorked();
   if (record->kind != Kind::kSendFile) CountUnsent(record->size);
   if (closing_) {
     End(record, Cancelled());
@@ -256,7 +282,7 @@ void Endpoint::Admit(OperationRecord* record, absl::Duration timeout) {
 void Endpoint::Schedule() {
   TakeLongWay();
   LeaveShortWay();
-  calm_ = lends_ = nullptr;
+  calm_ = lends_ = false;
   if (finished_) return;
   if (running_) {
     again_ = true;
@@ -267,8 +293,8 @@ void Endpoint::Schedule() {
 }
 
 OperationQueue& Endpoint::QueueOf(const OperationRecord& record) {
-  if (record.kind == Kind::kReset) return resets_;
-  return IsReceive(record.kind) ? receives_ : sends_;
+  if (record.kind == Kind::kReset) return own().resets;
+  return IsReceive(record.kind) ? own().receives : own().sends;
 }
 
 void Endpoint::End(OperationRecord* record, absl::Status status) {
@@ -280,9 +306,9 @@ void Endpoint::End(OperationRecord* record, absl::Status status) {
     loop_->CancelOperation(*record);
   }
   if (record->kind == Kind::kSendCopy || record->kind == Kind::kPause) {
-    if (!status.ok() && failure_.ok() && type_ == SocketType::kStream &&
+    if (!status.ok() && extras().failure.ok() && type_ == SocketType::kStream &&
         !closing_) {
-      failure_ = status;
+      own().failure = status;
     }
     record->phase = Phase::kDone;
     Release(record);
@@ -290,7 +316,7 @@ void Endpoint::End(OperationRecord* record, absl::Status status) {
   }
   record->result.status = std::move(status);
   record->phase = Phase::kEnded;
-  ended_.Push(record);
+  own().ended.Push(record);
 }
 
 void Endpoint::EndAll(OperationQueue& queue, const absl::Status& status) {
@@ -304,7 +330,7 @@ absl::Status Endpoint::Cancel(OperationRecord& record) {
   Guard guard(*this);
   if (guard) return ApplyCancel(record, Cancelled());
   record.Ref();
-  if (!loop_->Enqueue([keep = shared_from_this(), &record] {
+  if (!loop_->Enqueue([keep = CountedRef(*this), &record] {
         (void)keep->ApplyCancel(record, Cancelled());
         keep->Release(&record);
       })) {
@@ -323,7 +349,7 @@ absl::Status Endpoint::ApplyCancel(OperationRecord& record, absl::Status why) {
   if (record.submitted) {
     // Whether it breaks the stream is known when its report has come.
     if (record.result.status.ok()) record.result.status = std::move(why);
-    (IsReceive(record.kind) ? cancel_receive_ : cancel_send_) = true;
+    AskForEnd(queue);
     Schedule();
     return absl::OkStatus();
   }
@@ -367,7 +393,7 @@ absl::Status Endpoint::CancelAll() {
   Guard guard(*this);
   if (guard) {
     ApplyCancelAll();
-  } else if (!loop_->Enqueue([keep = shared_from_this()] {
+  } else if (!loop_->Enqueue([keep = CountedRef(*this)] {
                keep->ApplyCancelAll();
              })) {
     return Gone("cancel");
@@ -380,13 +406,11 @@ void Endpoint::ApplyCancelAll() {
   // What is corked waits to be sent, as what is queued does.
   QueueCorked();
   if (type_ == SocketType::kStream && !send_submitted_) {
-    for (OperationRecord* at = sends_.front(); at != nullptr; at = at->next) {
+    for (OperationRecord* at = extras().sends.front(); at != nullptr; at = at->next) {
       if (BreaksStream(at->kind)) broken_.store(true);
     }
   }
-  Abort(receives_, receive_submitted_, Cancelled());
-  Abort(sends_, send_submitted_, Cancelled());
-  EndAll(resets_, Cancelled());
+  AbortAll(Cancelled());
   Schedule();
 }
 
@@ -403,15 +427,16 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
     } else {
       QueueCopy(data, destination);
     }
-    return unsent_.load(std::memory_order_relaxed) + corked_;
+    const ConstBuffer* const corked = Corked();
+    return unsent() + (corked == nullptr ? 0 : corked->size());
   }
   OperationRecord* record = NewOperation(Kind::kSendCopy);
   record->SetCopy(data, loop_->TakeBlock(data.size()));
   record->address = destination;
   record->phase = Phase::kQueued;
   // Asked before: it may be admitted, and counted, at once.
-  const std::size_t before = unsent_.load(std::memory_order_relaxed);
-  if (!loop_->Enqueue([keep = shared_from_this(), record,
+  const std::size_t before = unsent();
+  if (!loop_->Enqueue([keep = CountedRef(*this), record,
                        until = std::move(entering)]() mutable {
         until.Leave();
         keep->Admit(record, absl::InfiniteDuration());
@@ -435,7 +460,7 @@ absl::Status Endpoint::StartReceiving(Receiver receiver,
         absl::StrCat(operation, ": the socket does so already"));
   }
   const auto apply = [](Endpoint& endpoint, Receiver& given) {
-    endpoint.receiver_ = std::move(given);
+    endpoint.TakeReceiver(std::move(given));
     endpoint.paused_ = false;
     endpoint.Schedule();
   };
@@ -444,12 +469,12 @@ absl::Status Endpoint::StartReceiving(Receiver receiver,
   if (guard) {
     if (closing_) {
       refused = ": the socket is closed";
-    } else if (!receives_.empty()) {
+    } else if (!extras().receives.empty()) {
       refused = ": operations of the kind are pending";
     } else {
       apply(*this, receiver);
     }
-  } else if (!loop_->Enqueue([keep = shared_from_this(), apply,
+  } else if (!loop_->Enqueue([keep = CountedRef(*this), apply,
                               given = std::move(receiver),
                               until = std::move(entering)]() mutable {
                until.Leave();
@@ -473,7 +498,7 @@ void Endpoint::LookForEnd() {
     apply(*this);
   } else {
     // A loop that is destroyed has ended everything.
-    (void)loop_->Enqueue([keep = shared_from_this(), apply] { apply(*keep); });
+    (void)loop_->Enqueue([keep = CountedRef(*this), apply] { apply(*keep); });
   }
 }
 
@@ -484,15 +509,15 @@ absl::Status Endpoint::PauseReceiving(bool paused, const char* operation) {
         absl::StrCat(operation, ": nothing was started, or it has ended"));
   }
   const auto apply = [paused](Endpoint& endpoint) {
-    if (std::exchange(endpoint.paused_, paused) == paused) return;
-    endpoint.cancel_receive_ = paused;
+    if (endpoint.paused_ == paused) return;
+    endpoint.paused_ = endpoint.cancel_receive_ = paused;
     endpoint.Schedule();
   };
   Guard guard(*this);
   if (guard) {
     apply(*this);
   } else if (!loop_->Enqueue(
-                 [keep = shared_from_this(), apply] { apply(*keep); })) {
+                 [keep = CountedRef(*this), apply] { apply(*keep); })) {
     return Gone(operation);
   }
   return absl::OkStatus();

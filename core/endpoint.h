@@ -29,15 +29,16 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "core/endpoint_extras.h"
 #include "core/loop_core.h"
 #include "core/loop_record.h"
-#include "core/mutex.h"
 #include "core/operation_record.h"
 #include "core/readiness_state.h"
 #include "core/short_transfer.h"
 #include "core/thread_local.h"
 #include "platform/socket_io.h"
 #include "weir/backend.h"
+#include "weir/counted_ref.h"
 #include "weir/datagram_socket.h"
 #include "weir/listener.h"
 #include "weir/stream.h"
@@ -45,20 +46,14 @@
 namespace weir::internal {
 
 // Lock order: an endpoint, then its loop.
-class Endpoint final : public LoopRecord,
-                       public std::enable_shared_from_this<Endpoint> {
+class Endpoint final : public LoopRecord {
  public:
-  // The handle belongs to the endpoint from now on.
-  Endpoint(std::shared_ptr<LoopCore> loop, NativeSocket native,
-           AddressFamily family, SocketType type, SocketRole role);
-  ~Endpoint();
-
   // --- any thread
 
-  // Makes it one of the loop's; before anything else.
-  static absl::StatusOr<std::shared_ptr<Endpoint>> Create(
-      const std::shared_ptr<LoopCore>& loop, NativeSocket native,
-      AddressFamily family, SocketType type, SocketRole role);
+  // One of the loop's from now on, as is the handle.
+  static absl::StatusOr<CountedRef<Endpoint>> Create(
+      LoopCore& loop, NativeSocket native, AddressFamily family,
+      SocketType type, SocketRole role);
 
   // A fresh record, to be filled in and given to Start.
   OperationRecord* NewOperation(OperationRecord::Kind kind);
@@ -70,11 +65,10 @@ class Endpoint final : public LoopRecord,
   // of the short way, if the handler that this thread is in was called by it; else
   // null.
   ShortTransfer* ShortReceive() {
-    return TakesShortWay() ? short_way_->receive.IfUnused() : nullptr;
+    return TakesShortWay() ? short_way().receive.IfUnused() : nullptr;
   }
   ShortTransfer* ShortSend() {
-    return TakesShortWay() && corked_ == 0 ? short_way_->send.IfUnused()
-                                           : nullptr;
+    return TakesShortWay() ? short_way().send.IfUnused() : nullptr;
   }
   absl::Status Cancel(OperationRecord& record);
   absl::Status CancelAll();
@@ -85,8 +79,8 @@ class Endpoint final : public LoopRecord,
                                          const SocketAddress& destination);
 
   // What goes on until the close: one of these.
-  using Receiver = std::variant<std::monostate, ReceiveHandler, AcceptHandler,
-                                DatagramsHandler>;
+  using Receiver =
+      std::variant<ReceiveHandler, AcceptHandler, DatagramsHandler>;
   absl::Status StartReceiving(Receiver receiver, const char* operation);
   absl::Status PauseReceiving(bool paused, const char* operation);
   // Has what waits to receive try again: this side has ended that, which some
@@ -96,7 +90,7 @@ class Endpoint final : public LoopRecord,
   // What the handle is of no use without; to be given before anything is
   // started. It goes when the handle is closed.
   void KeepWhileOpen(std::shared_ptr<void> source) {
-    source_ = std::move(source);
+    own().source = std::move(source);
   }
 
   // Gives the handle away. FailedPrecondition if anything is pending.
@@ -112,7 +106,7 @@ class Endpoint final : public LoopRecord,
   SocketRole role() const { return role_.load(std::memory_order_relaxed); }
   AddressFamily family() const { return family_; }
   SocketType type() const { return type_; }
-  const std::shared_ptr<LoopCore>& loop() const { return loop_; }
+  LoopCore& loop() const { return *loop_; }
 
   // A stream connects once: true for the first who asks.
   bool BeginConnecting() {
@@ -126,7 +120,7 @@ class Endpoint final : public LoopRecord,
   // other threads do; returns its status.
   template <typename Call>
   auto WithHandle(const char* operation, Call call) -> decltype(call(socket())) {
-    absl::MutexLock lock(&handle_mu_);
+    absl::MutexLock lock(&handle_mu());
     if (handle_closed_ || closed_.load(std::memory_order_acquire)) {
       return absl::FailedPreconditionError(
           absl::StrCat(operation, ": the socket is closed"));
@@ -137,24 +131,16 @@ class Endpoint final : public LoopRecord,
   // A stream of an accepted connection, which is closed if there can be none.
   static absl::StatusOr<AcceptedStream> MakeAccepted(
       NativeSocket native, AddressFamily family, const SocketAddress& peer,
-      const std::shared_ptr<LoopCore>& loop);
+      LoopCore& loop);
 
   // --- a thread that runs the loop, with nothing locked
 
-  // With what submissions have ended.
-  struct Results {
-    bool has_received = false;
-    bool has_sent = false;
-    std::int64_t received = 0;
-    std::int64_t sent = 0;
-  };
-
   // Does what there is to do, `conditions` having been reported; returns how
   // many handlers it called.
-  int Run(Condition conditions, const Results& results);
+  int Run(Condition conditions, const SubmissionResults& results);
   // Whether all there is to do, when data is reported, is to receive it for the
   // receiver of a stream; with one thread, on the persistent model.
-  bool calm() const { return calm_ != nullptr; }
+  bool calm() const { return calm_; }
   // Then this is what is left of Run.
   int RunCalm(LoopCore::Frame& frame);
   // Whether all there is to do, when data is reported, is to end the one receive
@@ -164,14 +150,14 @@ class Endpoint final : public LoopRecord,
   // The same with a proactor: all there is to do, when nothing is reported, is to
   // give the receiver what the mechanism has received, and to note that the copy
   // which it was sending is sent. RunLent says -1 if there is more to it.
-  bool lends() const { return lends_ != nullptr; }
+  bool lends() const { return lends_; }
   int RunLent(LoopCore::Frame& frame);
   // `record`'s time is over.
   void Expire(OperationRecord& record);
   void ReleaseRecord(OperationRecord& record) { Release(&record); }
   // The loop is shut down: everything is indicated and closed here. What the
   // mechanism has and has not reported is not coming back.
-  int ShutDown(Condition conditions, Results results);
+  int ShutDown(Condition conditions, SubmissionResults results);
   // Resets the connection if the mechanism still sends from the application's
   // buffers: they are free only when the peer has what is in them, or never will.
   void AbortZeroCopy();
@@ -181,31 +167,21 @@ class Endpoint final : public LoopRecord,
 
   // --- with access to the loop
 
-  // What is to be watched, and why it cannot be.
+  // What is to be watched.
   Watch wanted;
-  absl::Status refusal;
   // The mechanism was told to forget it, and has requests of it to hand over
   // before the handle is closed.
-  bool unwatched = false;
-  bool submits_first = false;
-  // What a proactor has of it, if it ever had anything. Made by the thread that
-  // runs the endpoint.
-  struct Submissions {
-    Submission receive;
-    Submission send;
-    // What `send` is sending, if that has no record, and how much of it.
-    CopyBlock copy;
-    std::size_t copied = 0;
-  };
-  std::unique_ptr<Submissions> submissions;
-  // In the loop's list of its endpoints, which owns them.
-  std::shared_ptr<Endpoint> owner;
-  Endpoint* previous = nullptr;
-  Endpoint* next = nullptr;
+  bool unwatched : 1 = false;
+  bool submits_first : 1 = false;
   // How often it was to run once more in which turn, so that a chain of operations
   // that always succeed does not keep the turn from ending.
-  std::uint64_t last_turn = 0;
-  int runs = 0;
+  std::uint8_t runs = 0;
+  std::uint32_t last_turn = 0;
+  // Made by the thread that runs the endpoint.
+  std::unique_ptr<EndpointSubmissions> submissions;
+  // In the loop's list of its endpoints, which has a reference of each.
+  Endpoint* previous = nullptr;
+  Endpoint* next = nullptr;
 
  private:
   // Exclusive use of the endpoint: its lock, or, with one thread, the loop. Not
@@ -232,13 +208,47 @@ class Endpoint final : public LoopRecord,
     void Leave();
 
    private:
-    std::shared_ptr<Endpoint> endpoint_;
+    CountedRef<Endpoint> endpoint_;
   };
+
+  // The handle belongs to the endpoint from now on.
+  Endpoint(LoopCore& loop, NativeSocket native, AddressFamily family,
+           SocketType type, SocketRole role);
+  ~Endpoint();
+  friend void AddReference(Endpoint& endpoint);
+  friend void DropReference(Endpoint& endpoint);
+
   void Lock() {
-    if (several_threads_) mu_.Lock();
+    if (several_threads_) own().mu.Lock();
   }
   void Unlock() {
-    if (several_threads_) mu_.Unlock();
+    if (several_threads_) own().mu.Unlock();
+  }
+  // What there is of them, to be looked at.
+  const EndpointExtras& extras() const {
+    const EndpointExtras* own = extras_.load(std::memory_order_acquire);
+    return own != nullptr ? *own : NoExtras();
+  }
+  static const EndpointExtras& NoExtras();
+  // The life of the handle; the last that is taken.
+  Mutex& handle_mu() const { return loop_->HandleMutexOf(this); }
+  // With the endpoint: to be changed.
+  EndpointExtras& own() {
+    EndpointExtras* own = extras_.load(std::memory_order_relaxed);
+    return own != nullptr ? *own : MakeExtras();
+  }
+  EndpointExtras& MakeExtras();
+  bool has_extras() const {
+    return extras_.load(std::memory_order_relaxed) != nullptr;
+  }
+  // Where there is one.
+  ShortWay& short_way() {
+    return extras_.load(std::memory_order_relaxed)->short_way;
+  }
+  bool HasFailed() const { return has_extras() && !extras().failure.ok(); }
+  std::uint64_t unsent() const {
+    const EndpointExtras* own = extras_.load(std::memory_order_acquire);
+    return own == nullptr ? 0 : own->unsent.load(std::memory_order_relaxed);
   }
 
   // --- with the endpoint: endpoint.cc, endpoint_run.cc, endpoint_close.cc
@@ -246,8 +256,9 @@ class Endpoint final : public LoopRecord,
                              const OperationOptions& options);
   void Admit(OperationRecord* record, absl::Duration timeout);
   void CountUnsent(std::uint64_t bytes) {
-    unsent_.store(unsent_.load(std::memory_order_relaxed) + bytes,
-                  std::memory_order_relaxed);
+    std::atomic<std::uint64_t>& unsent = own().unsent;
+    unsent.store(unsent.load(std::memory_order_relaxed) + bytes,
+                 std::memory_order_relaxed);
   }
   absl::Status ApplyCancel(OperationRecord& record, absl::Status why);
   void ApplyCancelAll();
@@ -263,8 +274,7 @@ class Endpoint final : public LoopRecord,
   // In the handler of a calm run: the stream is open and unbroken, and nothing
   // waits to be sent.
   bool MayCork(ConstBuffer data) const {
-    return (calm_ != nullptr || lends_ != nullptr) &&
-           data.size() - 1 < kWorthACall - 1 &&
+    return (calm_ || lends_) && data.size() - 1 < kWorthACall - 1 &&
            !loop_->has_commands_or_stopped();
   }
   static bool IsLent(const LoopCore::Frame& frame, ConstBuffer data) {
@@ -273,9 +283,15 @@ class Endpoint final : public LoopRecord,
            LoopCore::kLentBytes;
   }
   // What is corked goes out; what the system does not take waits in the queue.
-  void Uncork() {
-    const ConstBuffer data = TakeCorked();
-    if (!failure_.ok()) return;
+  void Uncork(LoopCore::Frame& frame) {
+    if (HasFailed()) {
+      frame.corked = ConstBuffer();
+    } else {
+      SendCorked(frame);
+    }
+  }
+  void SendCorked(LoopCore::Frame& frame) {
+    const ConstBuffer data = std::exchange(frame.corked, ConstBuffer());
     std::int64_t tried = 0;
     if (writable_) {
       tried = platform::TrySend(socket(), data);
@@ -285,11 +301,12 @@ class Endpoint final : public LoopRecord,
   }
   void QueueUnsent(ConstBuffer data, std::int64_t tried);
   absl::StatusOr<std::size_t> SendCopyWithCare(ConstBuffer data);
-  ConstBuffer TakeCorked() {
-    return ConstBuffer(cork_, std::exchange(corked_, std::size_t{0}));
-  }
+  // What the handlers of this endpoint have corked, if this thread is in one.
+  ConstBuffer* Corked() const;
   void QueueCorked() {
-    if (corked_ > 0) QueueCopy(TakeCorked(), SocketAddress());
+    ConstBuffer* const corked = Corked();
+    if (corked == nullptr || corked->empty()) return;
+    QueueCopy(std::exchange(*corked, ConstBuffer()), SocketAddress());
   }
   // The frame of this thread, if it is in a handler of this endpoint and runs the
   // loop alone.
@@ -335,7 +352,7 @@ class Endpoint final : public LoopRecord,
     if (on_short_way_ == this) on_short_way_ = nullptr;
   }
   void TakeLongWay() {
-    if (short_way_ != nullptr) QueueShortTransfers();
+    if (has_extras()) QueueShortTransfers();
     if (submissions != nullptr && submissions->copied > 0) QueueShortCopy();
   }
   void QueueShortTransfers();
@@ -345,7 +362,7 @@ class Endpoint final : public LoopRecord,
   bool LendsCalmly() const;
   void TakeShortCopy();
   void QueueShortCopy();
-  void SubmitShortCopy();
+  void SubmitShortCopy(LoopCore::Frame& frame);
   void EndShortCopy();
   // Persistent model: what is watched stays the same until the end.
   bool IsSettled() const {
@@ -355,7 +372,7 @@ class Endpoint final : public LoopRecord,
             WaitsToSend() == Has(settled_.conditions, Condition::kWritable));
   }
   bool WaitsToSend() const {
-    return !sends_.empty() && !writable_ && !send_submitted_;
+    return !extras().sends.empty() && !writable_ && !send_submitted_;
   }
   void CloseHandle();
   void Settle(bool again);
@@ -407,28 +424,27 @@ class Endpoint final : public LoopRecord,
   absl::Status Loss() const;
   absl::Status EndOfStream() const;
   void Rest();
+  void TakeReceiver(Receiver receiver);
   // For the receiver: moves data and calls it; returns how often.
   int Lend();
   int LendRefusal();
-  int LendReceived(LoopCore::Frame& frame, ReceiveHandler& handler);
+  int LendReceived(LoopCore::Frame& frame);
   int LendNothing(const platform::IoOutcome& outcome);
-  int LendData(ReceiveHandler& handler, std::span<std::byte> buffer,
-               std::size_t bytes);
+  int LendData(std::span<std::byte> buffer, std::size_t bytes);
   // What RunCalm goes on as when it turns out that there is more to it: a receive
   // into `buffer` has returned `tried`.
   int RunUncalm(LoopCore::Frame& frame, std::span<std::byte> buffer,
                 std::int64_t tried);
-  int LendChunks(ReceiveHandler& handler);
-  bool LendChunk(ReceiveHandler& handler);
-  int LendSubmittedAccepts(AcceptHandler& handler);
-  bool LendSubmittedAccept(AcceptHandler& handler);
+  int LendChunks();
+  bool LendChunk();
+  int LendSubmittedAccepts();
+  bool LendSubmittedAccept();
   void DropUntold();
-  int LendAccepted(AcceptHandler& handler);
+  int LendAccepted();
   bool MayAccept() const;
-  void TellAccepted(AcceptHandler& handler,
-                    absl::StatusOr<AcceptedStream> accepted);
-  int LendDatagrams(DatagramsHandler& handler);
-  int LendDatagramBatch(DatagramsHandler& handler);
+  void TellAccepted(absl::StatusOr<AcceptedStream> accepted);
+  int LendDatagrams();
+  int LendDatagramBatch();
   int EndReceiver(absl::Status status);
 
   // --- handing over to a proactor: endpoint_submissions.cc,
@@ -442,7 +458,7 @@ class Endpoint final : public LoopRecord,
   void SubmitSends(std::span<const std::span<std::byte>> buffers);
   bool Submit(Submission& submission,
               std::span<const std::span<std::byte>> buffers);
-  Submissions& OwnSubmissions();
+  EndpointSubmissions& OwnSubmissions();
   void TakeAtOnce(Submission& submission);
   void NoteRefusal(const absl::Status& why);
   // And may miss how it ends.
@@ -458,7 +474,7 @@ class Endpoint final : public LoopRecord,
   static constexpr std::uint64_t kWorthSubmitting = 65536;
   bool SubmitsFile(const OperationRecord& record) const {
     return Submits() && loop_->capabilities().file_submissions &&
-           failure_.ok() &&
+           !HasFailed() &&
            record.size - record.result.bytes >= kWorthSubmitting;
   }
   void SubmitFile(OperationRecord* record);
@@ -469,7 +485,16 @@ class Endpoint final : public LoopRecord,
   void FinishDatagram(std::int64_t result);
   // Ends those of `queue` that were to end and could not.
   void Sweep(OperationQueue& queue);
-  // All of `queue` are to end with `why`.
+  // The mechanism is to give back what it has of `queue`.
+  void AskForEnd(const OperationQueue& queue) {
+    if (&queue == &extras().receives) {
+      cancel_receive_ = true;
+    } else {
+      cancel_send_ = true;
+    }
+  }
+  // All of them, or of `queue`, are to end with `why`.
+  void AbortAll(const absl::Status& why);
   void Abort(OperationQueue& queue, bool submitted, const absl::Status& why);
   // What goes out together, and in the same way: how many buffers, and
   // `*offered` bytes.
@@ -477,8 +502,8 @@ class Endpoint final : public LoopRecord,
   std::size_t Gather(std::array<Buffer, kMost>& buffers,
                      std::size_t* offered) const {
     std::size_t count = 0;
-    for (OperationRecord* at = sends_.front();
-         at != nullptr && at->zero_copy == sends_.front()->zero_copy &&
+    for (OperationRecord* at = extras().sends.front();
+         at != nullptr && at->zero_copy == extras().sends.front()->zero_copy &&
          (at->kind == OperationRecord::Kind::kSend ||
           at->kind == OperationRecord::Kind::kSendCopy);
          at = at->next) {
@@ -492,8 +517,13 @@ class Endpoint final : public LoopRecord,
   }
   // `bytes` of the first `count` buffers have been sent.
   void NoteSent(std::size_t bytes, std::size_t count);
+  bool HasReceiver() const {
+    return receive_handler_ ||
+           (has_extras() &&
+            (extras().accept_handler || extras().datagrams_handler));
+  }
   bool ReceiverWaits() const {
-    return receiver_.index() != 0 && !paused_ && !resting_;
+    return HasReceiver() && !paused_ && !resting_;
   }
 
   // Whose handlers this thread is calling in RunExpected, until something comes
@@ -501,118 +531,99 @@ class Endpoint final : public LoopRecord,
   WEIR_IN_STATIC_BLOCK
   static inline constinit thread_local const Endpoint* on_short_way_ = nullptr;
 
-  const std::shared_ptr<LoopCore> loop_;
+  std::atomic<std::uint32_t> references_{0};
+  // Threads between their look at `closed_` and the end of their command.
+  std::atomic<std::uint16_t> entering_{0};
+  // What the loop was asked to watch.
+  Watch settled_;
+
   const AddressFamily family_;
   const SocketType type_;
-  // The loop's.
-  const bool several_threads_;
-  // What it can hand over to a proactor, it does, unless that refused the socket.
-  bool submits_;
-  // The same of what waits for datagrams, or for room for one.
-  bool submits_datagrams_;
   std::atomic<SocketRole> role_;
   // A close was asked for, by whatever thread.
   std::atomic<bool> closed_{false};
   // A send or connect was cancelled: only closing is left (O10).
   std::atomic<bool> broken_{false};
   std::atomic<bool> receives_by_itself_{false};
-  // Threads between their look at `closed_` and the end of their command.
-  std::atomic<int> entering_{0};
+  // The loop's.
+  const bool several_threads_;
+  // With handle_mu() as well.
+  bool handle_closed_ = false;
+  Condition reports_ = Condition::kNone;
 
-  bool running_ = false;
-  bool again_ = false;
-  // The receiver, if that is all. Found at the end of a run: whatever changes
-  // asks for another one.
-  ReceiveHandler* calm_ = nullptr;
+  // With the endpoint.
+
+  // What it can hand over to a proactor, it does, unless that refused the socket.
+  bool submits_ : 1;
+  // The same of what waits for datagrams, or for room for one.
+  bool submits_datagrams_ : 1;
+  bool running_ : 1 = false;
+  bool again_ : 1 = false;
+  // The receiver of a stream, if that is all. Found at the end of a run: whatever
+  // changes asks for another one.
+  bool calm_ : 1 = false;
   // The same where a proactor receives for it. At most one copy is being sent.
-  ReceiveHandler* lends_ = nullptr;
-  // The same of a receive, in short_way_ or in receives_: what may be is found
+  bool lends_ : 1 = false;
+  // The same of a receive, in the short way or in the queue: what may be is found
   // when a run ends.
-  bool expects_ = false;
-  bool readable_;
-  bool writable_ = true;
+  bool expects_ : 1 = false;
+  bool readable_ : 1 = false;
+  bool writable_ : 1 = true;
   // The peer's close, or an error, was reported: an end that may never be
   // reported again.
-  bool hangup_reported_ = false;
+  bool hangup_reported_ : 1 = false;
   // Both directions have ended, in whatever way.
-  bool over_reported_ = false;
+  bool over_reported_ : 1 = false;
   // Nothing more can be received.
-  bool end_seen_ = false;
-  bool connecting_ = false;
-  bool closing_ = false;
-  bool handle_closed_ = false;
+  bool end_seen_ : 1 = false;
+  bool connecting_ : 1 = false;
+  bool closing_ : 1 = false;
+  CloseMode close_mode_ : 1 = CloseMode::kGraceful;
   // The mechanism has reported an error of a datagram socket, whose cause the
   // receive may not be told (Capabilities::errors_without_cause).
-  bool unreachable_ = false;
-  bool finished_ = false;
-  bool refused_ = false;
-  bool refusal_told_ = false;
+  bool unreachable_ : 1 = false;
+  bool finished_ : 1 = false;
+  bool refused_ : 1 = false;
+  bool refusal_told_ : 1 = false;
   // Persistent model: the mechanism has been asked to watch.
-  bool watched_ = false;
-  bool paused_ = false;
+  bool watched_ : 1 = false;
+  bool paused_ : 1 = false;
   // The receiver waits for something to mend, as for descriptors to come back.
-  bool resting_ = false;
+  bool resting_ : 1 = false;
   // The next indication belongs to a thread that has been told so.
-  bool handed_over_ = false;
-  CloseMode close_mode_ = CloseMode::kGraceful;
-  Condition reports_ = Condition::kNone;
-  Results results_;
-  // The mechanism has the first of the queue; of sends, so many buffers.
-  bool receive_submitted_ = false;
+  bool handed_over_ : 1 = false;
+  // The mechanism has the first of the queue; of sends, several buffers.
+  bool receive_submitted_ : 1 = false;
+  bool send_submitted_ : 1 = false;
   // It had no room; it is asked again in the next turn.
-  bool no_room_ = false;
+  bool no_room_ : 1 = false;
   // The last submission ended with "would block".
-  bool receive_would_block_ = false;
+  bool receive_would_block_ : 1 = false;
   // The mechanism is out of buffers or of descriptors: a call is made when there
   // is something, and then it is asked again.
-  bool receive_by_call_ = false;
-  bool send_submitted_ = false;
+  bool receive_by_call_ : 1 = false;
   // The system does not send from the buffers here.
-  bool copies_sends_ = false;
-  // Whether the system takes datagrams of one length to one destination together;
-  // not known until there are some.
-  std::optional<bool> joins_datagrams_;
-  bool cancel_receive_ = false;
-  bool cancel_send_ = false;
-  std::uint32_t buffers_submitted_ = 0;
-  // What the loop was asked to watch.
-  Watch settled_;
+  bool copies_sends_ : 1 = false;
+  // Whether the system takes datagrams of one length to one destination together
+  // is not known until there are some.
+  bool joins_known_ : 1 = false;
+  bool joins_datagrams_ : 1 = false;
+  bool cancel_receive_ : 1 = false;
+  bool cancel_send_ : 1 = false;
 
-  // Found in the queues by whatever else comes up (TakeLongWay).
-  std::unique_ptr<ShortWay> short_way_;
-  OperationQueue receives_;
-  OperationQueue sends_;
-  // Those that wait for the loss of the connection.
-  OperationQueue resets_;
-  OperationQueue ended_;
-  // Of `ended_`, those that are being indicated.
-  OperationQueue telling_;
-  // With one thread: what the handlers of this round have given to SendCopy, in
-  // Frame::cork or Frame::lent. sends_ is empty while there is any.
-  const std::byte* cork_ = nullptr;
-  std::size_t corked_ = 0;
-  // Why every further transfer fails.
-  absl::Status failure_;
-  // Why receiving has ended, if not by the end of the stream.
-  absl::Status receive_failure_;
-  Receiver receiver_;
-  CloseHandler close_handler_;
-  std::shared_ptr<void> source_;
-  // Of Send and SendCopy, but for what is corked. Written with the endpoint.
-  std::atomic<std::uint64_t> unsent_{0};
-  // Everything, with several threads.
-  Mutex mu_;
-  // The life of the handle; the last that is taken.
-  Mutex handle_mu_;
+  LoopCore* const loop_;
+  // The endpoint's own. Once made, it stays.
+  std::atomic<EndpointExtras*> extras_{nullptr};
+  // What receives from a stream by itself.
+  ReceiveHandler receive_handler_;
 };
 
 inline absl::StatusOr<std::size_t> Endpoint::SendCopy(ConstBuffer data) {
-  const LoopCore::Frame* const frame = FrameInHandler();
-  if (frame != nullptr && corked_ == 0 && MayCork(data) &&
+  LoopCore::Frame* const frame = FrameInHandler();
+  if (frame != nullptr && frame->corked.empty() && MayCork(data) &&
       IsLent(*frame, data)) [[likely]] {
-    cork_ = data.data();
-    corked_ = data.size();
-    return unsent_.load(std::memory_order_relaxed) + data.size();
+    frame->corked = data;
+    return unsent() + data.size();
   }
   return SendCopyWithCare(data);
 }

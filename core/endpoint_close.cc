@@ -21,7 +21,7 @@ absl::Status Endpoint::Close(CloseHandler handler, CloseMode mode) {
       return absl::FailedPreconditionError("close: the socket is closed");
     }
     ApplyClose(std::move(handler), mode);
-  } else if (!loop_->Enqueue([keep = shared_from_this(), mode,
+  } else if (!loop_->Enqueue([keep = CountedRef(*this), mode,
                               given = std::move(handler)]() mutable {
                keep->ApplyClose(std::move(given), mode);
              })) {
@@ -32,9 +32,9 @@ absl::Status Endpoint::Close(CloseHandler handler, CloseMode mode) {
 
 void Endpoint::ApplyClose(CloseHandler handler, CloseMode mode) {
   closing_ = true;
-  corked_ = 0;
+  if (ConstBuffer* const corked = Corked()) *corked = ConstBuffer();
   close_mode_ = mode;
-  close_handler_ = std::move(handler);
+  if (handler) own().close_handler = std::move(handler);
   Schedule();
 }
 
@@ -43,13 +43,13 @@ void Endpoint::AbortZeroCopy() {
       !submissions->send.zero_copy) {
     return;
   }
-  absl::MutexLock lock(&handle_mu_);
+  absl::MutexLock lock(&handle_mu());
   if (!handle_closed_) (void)platform::Abort(socket());
 }
 
 void Endpoint::Refuse(absl::Status status) {
   Lock();
-  if (failure_.ok()) failure_ = std::move(status);
+  if (extras().failure.ok()) own().failure = std::move(status);
   readable_ = writable_ = true;
   refused_ = true;
   Unlock();
@@ -61,8 +61,7 @@ void Endpoint::CloseHandle() {
   if (handle_closed_) return;
   {
     // With nobody to be told of before the close.
-    const bool may_wait = receives_.empty() && sends_.empty() &&
-                          ended_.empty() && receiver_.index() == 0;
+    const bool may_wait = !extras().HasOperations() && !HasReceiver();
     LoopCore::Scope scope(*loop_);
     if (!loop_->Unwatch(*this, HandleFate::kCloses, may_wait)) {
       loop_->Schedule(*this, /*later=*/true);
@@ -70,8 +69,10 @@ void Endpoint::CloseHandle() {
     }
   }
   DropUntold();
-  absl::MutexLock lock(&handle_mu_);
-  handle_closed_ = true;
+  {
+    absl::MutexLock lock(&handle_mu());
+    handle_closed_ = true;
+  }
   if (send_submitted_ && submissions->send.zero_copy) {
     (void)platform::Abort(socket());
   } else if (type_ == SocketType::kStream && close_mode_ == CloseMode::kAbortive) {
@@ -85,21 +86,22 @@ void Endpoint::CloseHandle() {
     (void)platform::Shutdown(socket(), ShutdownDirection::kSend);
     platform::DiscardArrived(socket());
   }
-  source_ = nullptr;
+  if (has_extras()) own().source = nullptr;
   (void)platform::Close(socket());
 }
 
 bool Endpoint::Finished() const {
   return closing_ && handle_closed_ && !receive_submitted_ &&
-         !send_submitted_ && ended_.empty() && receives_.empty() &&
-         sends_.empty() && resets_.empty() && receiver_.index() == 0 && !finished_ &&
+         !send_submitted_ && !extras().HasOperations() && !HasReceiver() &&
+         !finished_ &&
          entering_.load(std::memory_order_seq_cst) == 0;
 }
 
 int Endpoint::Finish() {
   finished_ = true;
   closed_.store(true, std::memory_order_release);
-  CloseHandler last = std::exchange(close_handler_, nullptr);
+  CloseHandler last;
+  if (has_extras()) last = std::exchange(own().close_handler, nullptr);
   int told = 0;
   if (last) {
     Unlock();
@@ -115,7 +117,7 @@ int Endpoint::Finish() {
 
 // Nothing can be started any more: the loop is stopped. A handler can still
 // close, to be told when it is over.
-int Endpoint::ShutDown(Condition conditions, Results results) {
+int Endpoint::ShutDown(Condition conditions, SubmissionResults results) {
   Lock();
   closing_ = true;
   // The threads that were to indicate something have left.
@@ -130,7 +132,7 @@ int Endpoint::ShutDown(Condition conditions, Results results) {
   }
   Unlock();
   int told = Run(conditions, results);
-  while (!finished_) told += Run(Condition::kNone, Results());
+  while (!finished_) told += Run(Condition::kNone, SubmissionResults());
   return told;
 }
 
@@ -144,9 +146,9 @@ absl::Status Endpoint::Detach() {
   if (absl::Status status = CheckUnbroken("detach"); !status.ok()) {
     return status;
   }
-  if (!receives_.empty() || !sends_.empty() || !resets_.empty() ||
-      corked_ > 0 || !ended_.empty() ||
-      !telling_.empty() || receiver_.index() != 0) {
+  const ConstBuffer* const corked = Corked();
+  if (extras().HasOperations() || HasReceiver() ||
+      (corked != nullptr && !corked->empty())) {
     return absl::FailedPreconditionError("detach: operations are pending");
   }
   closed_.store(true, std::memory_order_release);
@@ -156,7 +158,7 @@ absl::Status Endpoint::Detach() {
     (void)loop_->Unwatch(*this, HandleFate::kStaysOpen, /*may_wait=*/false);
   }
   {
-    absl::MutexLock lock(&handle_mu_);
+    absl::MutexLock lock(&handle_mu());
     handle_closed_ = true;
   }
   Schedule();

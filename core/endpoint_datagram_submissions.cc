@@ -38,7 +38,7 @@ void Endpoint::SubmitDatagramWait(OperationRecord* record) {
 
 void Endpoint::FinishDatagramWait(std::int64_t result) {
   const Submission& submission = submissions->receive;
-  OperationRecord* const record = receives_.front();
+  OperationRecord* const record = extras().receives.front();
   const ErrorCause cause = CauseOfResult(result);
   if (submission.kind == Submission::Kind::kAwaitDatagram) {
     // What there is, a call says, but for an error that is told once.
@@ -59,7 +59,7 @@ void Endpoint::FinishDatagramWait(std::int64_t result) {
       readable_ = true;
     }
   }
-  Sweep(receives_);
+  Sweep(own().receives);
 }
 
 // A call would block.
@@ -74,7 +74,7 @@ void Endpoint::SubmitDatagram(OperationRecord* record) {
 }
 
 void Endpoint::FinishDatagram(std::int64_t result) {
-  OperationRecord* const record = sends_.front();
+  OperationRecord* const record = extras().sends.front();
   record->submitted = false;
   if (!IsUndone(CauseOfResult(result))) {
     absl::Status status;
@@ -85,11 +85,11 @@ void Endpoint::FinishDatagram(std::int64_t result) {
       status = platform::SystemError(static_cast<int>(-result), "send",
                                      NameOfDestination(*record));
     }
-    sends_.Pop();
+    own().sends.Pop();
     End(record, std::move(status));
     writable_ = true;
   }
-  Sweep(sends_);
+  Sweep(own().sends);
 }
 
 }  // namespace weir::internal

@@ -32,25 +32,35 @@ bool IsOfNetwork(const absl::Status& status) {
 
 }  // namespace
 
+void Endpoint::TakeReceiver(Receiver receiver) {
+  if (auto* stream = std::get_if<ReceiveHandler>(&receiver)) {
+    receive_handler_ = std::move(*stream);
+  } else if (auto* accepts = std::get_if<AcceptHandler>(&receiver)) {
+    own().accept_handler = std::move(*accepts);
+  } else {
+    own().datagrams_handler =
+        std::move(std::get<DatagramsHandler>(receiver));
+  }
+}
+
 int Endpoint::Lend() {
   // Those that were started before come first, and what another thread is to
   // tell of them.
-  if (!receives_.empty() || !ended_.empty()) return 0;
+  if (!extras().receives.empty() || !extras().ended.empty()) return 0;
   if (closing_ || refused_) {
     if (receive_submitted_) return 0;
     return closing_ ? EndReceiver(ClosedStatus()) : LendRefusal();
   }
   if (!ReceiverWaits()) return 0;
-  if (auto* stream = std::get_if<ReceiveHandler>(&receiver_)) {
-    if (Submits()) return LendChunks(*stream);
-    return readable_ ? LendReceived(*LoopCore::CurrentFrame(), *stream) : 0;
+  if (receive_handler_) {
+    if (Submits()) return LendChunks();
+    return readable_ ? LendReceived(*LoopCore::CurrentFrame()) : 0;
   }
-  if (auto* accepted = std::get_if<AcceptHandler>(&receiver_)) {
-    if (Submits()) return LendSubmittedAccepts(*accepted);
-    return readable_ ? LendAccepted(*accepted) : 0;
+  if (extras().accept_handler) {
+    if (Submits()) return LendSubmittedAccepts();
+    return readable_ ? LendAccepted() : 0;
   }
-  const int told =
-      readable_ ? LendDatagrams(std::get<DatagramsHandler>(receiver_)) : 0;
+  const int told = readable_ ? LendDatagrams() : 0;
   if (!readable_ && submits_datagrams_ && !receive_submitted_ &&
       told == 0) {
     SubmitDatagramWait(nullptr);
@@ -60,16 +70,16 @@ int Endpoint::Lend() {
 
 // Told once. The last indication of those that go on is that of the close.
 int Endpoint::LendRefusal() {
-  if (std::holds_alternative<ReceiveHandler>(receiver_)) {
-    return EndReceiver(failure_);
-  }
-  if (std::exchange(refusal_told_, true)) return 0;
-  absl::Status status = failure_;
+  if (receive_handler_) return EndReceiver(extras().failure);
+  if (refusal_told_) return 0;
+  refusal_told_ = true;
+  EndpointExtras& mine = own();
+  absl::Status status = mine.failure;
   Unlock();
-  if (auto* accepted = std::get_if<AcceptHandler>(&receiver_)) {
-    (*accepted)(std::move(status));
+  if (mine.accept_handler) {
+    mine.accept_handler(std::move(status));
   } else {
-    std::get<DatagramsHandler>(receiver_)(
+    mine.datagrams_handler(
         ReceivedDatagrams{.datagrams = {}, .status = std::move(status)});
   }
   Lock();
@@ -86,21 +96,20 @@ int Endpoint::LendNothing(const platform::IoOutcome& outcome) {
   return EndReceiver(EndOfStream());
 }
 
-inline int Endpoint::LendData(ReceiveHandler& handler,
-                              std::span<std::byte> buffer, std::size_t bytes) {
+inline int Endpoint::LendData(std::span<std::byte> buffer, std::size_t bytes) {
   NoteReceived(bytes, buffer.size());
   loop_->CountLentBuffer();
   Unlock();
-  handler(Received{.data = buffer.first(bytes), .status = {}});
+  receive_handler_(Received{.data = buffer.first(bytes), .status = {}});
   Lock();
   return 1;
 }
 
-int Endpoint::LendReceived(LoopCore::Frame& frame, ReceiveHandler& handler) {
+int Endpoint::LendReceived(LoopCore::Frame& frame) {
   if (end_seen_) return EndReceiver(EndOfStream());
   const std::span<std::byte> buffer = loop_->LentBuffer(frame);
   const platform::IoOutcome outcome = platform::Receive(socket(), buffer);
-  return outcome.bytes > 0 ? LendData(handler, buffer, outcome.bytes)
+  return outcome.bytes > 0 ? LendData(buffer, outcome.bytes)
                            : LendNothing(outcome);
 }
 
@@ -109,12 +118,12 @@ int Endpoint::RunUncalm(LoopCore::Frame& frame, std::span<std::byte> buffer,
   const platform::IoOutcome outcome =
       platform::AfterTry(socket(), buffer, tried);
   readable_ = true;
-  const int told = outcome.bytes > 0 ? LendData(*calm_, buffer, outcome.bytes)
+  const int told = outcome.bytes > 0 ? LendData(buffer, outcome.bytes)
                                      : LendNothing(outcome);
-  if (corked_ > 0) Uncork();
+  if (!frame.corked.empty()) Uncork(frame);
   frame.running = nullptr;
   running_ = false;
-  return told + Run(Condition::kNone, Results());
+  return told + Run(Condition::kNone, SubmissionResults());
 }
 
 // Connections that come when the loop is stopped go on waiting.
@@ -122,14 +131,14 @@ bool Endpoint::MayAccept() const {
   return !paused_ && !closing_ && !loop_->stopped();
 }
 
-void Endpoint::TellAccepted(AcceptHandler& handler,
-                            absl::StatusOr<AcceptedStream> accepted) {
+void Endpoint::TellAccepted(absl::StatusOr<AcceptedStream> accepted) {
+  AcceptHandler& handler = own().accept_handler;
   Unlock();
   handler(std::move(accepted));
   Lock();
 }
 
-int Endpoint::LendAccepted(AcceptHandler& handler) {
+int Endpoint::LendAccepted() {
   int told = 0;
   while (told < kMostAccepts && MayAccept()) {
     platform::AcceptOutcome outcome = platform::Accept(socket());
@@ -139,13 +148,13 @@ int Endpoint::LendAccepted(AcceptHandler& handler) {
     }
     absl::StatusOr<AcceptedStream> accepted;
     if (outcome.ok()) {
-      accepted = MakeAccepted(outcome.socket, family_, outcome.peer, loop_);
+      accepted = MakeAccepted(outcome.socket, family_, outcome.peer, *loop_);
       if (!accepted.ok() && loop_->stopped()) return told;
     } else {
       accepted = platform::SystemError(outcome.error, "accept");
       Rest();
     }
-    TellAccepted(handler, std::move(accepted));
+    TellAccepted(std::move(accepted));
     ++told;
     if (resting_) break;
   }
@@ -156,7 +165,7 @@ int Endpoint::LendAccepted(AcceptHandler& handler) {
 void Endpoint::Rest() {
   resting_ = true;
   OperationRecord* pause = NewOperation(OperationRecord::Kind::kPause);
-  pause->keep = shared_from_this();
+  pause->keep = CountedRef(*this);
   pause->phase = OperationRecord::Phase::kQueued;
   LoopCore::Scope scope(*loop_);
   loop_->InsertOperation(*pause, kRest);
@@ -164,18 +173,18 @@ void Endpoint::Rest() {
 
 // Several batches, if there are so many, before what the handler has sent goes
 // out: together, where that is possible.
-int Endpoint::LendDatagrams(DatagramsHandler& handler) {
+int Endpoint::LendDatagrams() {
   constexpr int kMostBatches = 4;
   int told = 0;
   do {
-    if (LendDatagramBatch(handler) == 0) break;
+    if (LendDatagramBatch() == 0) break;
     ++told;
   } while (told < kMostBatches && readable_ && ReceiverWaits() && !closing_ &&
-           !refused_ && ended_.empty());
+           !refused_ && extras().ended.empty());
   return told;
 }
 
-int Endpoint::LendDatagramBatch(DatagramsHandler& handler) {
+int Endpoint::LendDatagramBatch() {
   std::array<platform::ReceivedDatagram, kMostDatagrams> batch;
   const std::span<std::byte> buffer = loop_->LentDatagramBuffer();
   const std::size_t room = buffer.size() / batch.size();
@@ -213,6 +222,7 @@ int Endpoint::LendDatagramBatch(DatagramsHandler& handler) {
     if (!IsOfNetwork(status)) Rest();
   }
   loop_->CountLentBuffer();
+  DatagramsHandler& handler = own().datagrams_handler;
   Unlock();
   handler(
       ReceivedDatagrams{.datagrams = std::span(received).first(outcome.count),
@@ -223,18 +233,27 @@ int Endpoint::LendDatagramBatch(DatagramsHandler& handler) {
 
 // The last indication.
 int Endpoint::EndReceiver(absl::Status status) {
-  Receiver last = std::exchange(receiver_, std::monostate());
+  ReceiveHandler last = std::exchange(receive_handler_, nullptr);
+  AcceptHandler last_accept;
+  DatagramsHandler last_datagrams;
+  if (!last) {
+    last_accept = std::exchange(own().accept_handler, nullptr);
+    last_datagrams = std::exchange(own().datagrams_handler, nullptr);
+  }
   receives_by_itself_.store(false);
   Unlock();
-  if (auto* stream = std::get_if<ReceiveHandler>(&last)) {
-    (*stream)(Received{.data = {}, .status = std::move(status)});
-  } else if (auto* accepted = std::get_if<AcceptHandler>(&last)) {
-    (*accepted)(std::move(status));
+  if (last) {
+    last(Received{.data = {}, .status = std::move(status)});
+  } else if (last_accept) {
+    last_accept(std::move(status));
   } else {
-    std::get<DatagramsHandler>(last)(
+    last_datagrams(
         ReceivedDatagrams{.datagrams = {}, .status = std::move(status)});
   }
-  last = std::monostate();
+  // Outside the lock: what they hold is the application's.
+  last = nullptr;
+  last_accept = nullptr;
+  last_datagrams = nullptr;
   Lock();
   return 1;
 }

@@ -18,8 +18,8 @@
 namespace weir::internal {
 
 // Closes what `endpoint` was, and takes `other` in its place.
-inline void ReplaceEndpoint(std::shared_ptr<Endpoint>& endpoint,
-                            std::shared_ptr<Endpoint> other) {
+inline void ReplaceEndpoint(CountedRef<Endpoint>& endpoint,
+                            CountedRef<Endpoint> other) {
   if (endpoint != nullptr) {
     (void)endpoint->Close(nullptr, CloseMode::kGraceful);
   }
@@ -29,7 +29,7 @@ inline void ReplaceEndpoint(std::shared_ptr<Endpoint>& endpoint,
 class EndpointOwner {
  public:
   // `noun`: what there is not, if `endpoint` is null.
-  EndpointOwner(const std::shared_ptr<Endpoint>& endpoint, const char* noun)
+  EndpointOwner(const CountedRef<Endpoint>& endpoint, const char* noun)
       : endpoint_(endpoint), noun_(noun) {}
 
   absl::Status Check(const char* operation) const {
@@ -77,7 +77,7 @@ class EndpointOwner {
   }
 
  private:
-  const std::shared_ptr<Endpoint>& endpoint_;
+  const CountedRef<Endpoint>& endpoint_;
   const char* const noun_;
 };
 

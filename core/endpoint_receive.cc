@@ -43,9 +43,9 @@ void Endpoint::Progress() {
     if (!TakeTurningPoints(reports)) return;
   }
   no_room_ = false;
-  if (!sends_.empty()) ProgressSends();
-  if (!receives_.empty()) ProgressReceives();
-  if (!resets_.empty()) ProgressResets();
+  if (!extras().sends.empty()) ProgressSends();
+  if (!extras().receives.empty()) ProgressReceives();
+  if (!extras().resets.empty()) ProgressResets();
 }
 
 // What else is to be done before data is moved: false if there is none to move
@@ -58,15 +58,13 @@ bool Endpoint::TakeTurningPoints(Condition reports) {
   // it. Started anew, it looks.
   if (ReceivesWithoutEnd() &&
       (Has(reports, Condition::kClosed | Condition::kError) ||
-       (!failure_.ok() && !hangup_reported_))) {
+       (!extras().failure.ok() && !hangup_reported_))) {
     hangup_reported_ = true;
     cancel_receive_ = true;
   }
   if (closing_ || refused_) {
-    const absl::Status why = closing_ ? ClosedStatus() : failure_;
-    Abort(receives_, receive_submitted_, why);
-    Abort(sends_, send_submitted_, why);
-    EndAll(resets_, why);
+    const absl::Status why = closing_ ? ClosedStatus() : extras().failure;
+    AbortAll(why);
     CancelSubmissions();
     if (closing_) CloseHandle();
     return false;
@@ -79,18 +77,19 @@ bool Endpoint::TakeTurningPoints(Condition reports) {
 void Endpoint::NoteUntoldError() {
   if (type_ == SocketType::kDatagram) {
     unreachable_ = true;
-  } else if (role() == SocketRole::kConnected && failure_.ok()) {
-    failure_ = platform::SystemError(platform::kConnectionResetCode, "receive");
+  } else if (role() == SocketRole::kConnected && extras().failure.ok()) {
+    own().failure = platform::SystemError(platform::kConnectionResetCode, "receive");
   }
 }
 
 int Endpoint::TakeUnreachable() {
-  return std::exchange(unreachable_, false) ? platform::kConnectionRefusedCode
-                                            : 0;
+  const int code = unreachable_ ? platform::kConnectionRefusedCode : 0;
+  unreachable_ = false;
+  return code;
 }
 
 void Endpoint::ProgressReceives() {
-  while (OperationRecord* record = receives_.front()) {
+  while (OperationRecord* record = extras().receives.front()) {
     if (Submits() && !end_seen_) {
       if (!receive_submitted_) SubmitReceive(record);
       return;
@@ -151,7 +150,7 @@ void Endpoint::FinishReceiveInto(OperationRecord* record,
     NoteReceived(outcome.bytes, room);
   }
   if (end_seen_ && status.ok() && outcome.bytes == 0) status = EndOfStream();
-  receives_.Pop();
+  own().receives.Pop();
   record->result.bytes = outcome.bytes;
   End(record, std::move(status));
 }
@@ -163,7 +162,7 @@ void Endpoint::NotReadable() {
 
 // How the connection was lost, as far as is known; OK: it was not.
 absl::Status Endpoint::Loss() const {
-  for (const absl::Status& status : {receive_failure_, failure_}) {
+  for (const absl::Status& status : {extras().receive_failure, extras().failure}) {
     // As against an error of the call alone.
     if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
         absl::IsPermissionDenied(status)) {
@@ -176,7 +175,7 @@ absl::Status Endpoint::Loss() const {
 // What a receive of 0 bytes means. The system tells a reset once, and a send may
 // have met it (sk_err in Linux): what was received is then not all there was.
 absl::Status Endpoint::EndOfStream() const {
-  return receive_failure_.ok() ? Loss() : receive_failure_;
+  return extras().receive_failure.ok() ? Loss() : extras().receive_failure;
 }
 
 // After the transfers, which may have met it.
@@ -184,9 +183,9 @@ void Endpoint::ProgressResets() {
   absl::Status loss = Loss();
   if (loss.ok() && over_reported_) {
     loss = platform::TakeError(socket(), "receive");
-    if (!loss.ok() && failure_.ok()) failure_ = loss;
+    if (!loss.ok() && extras().failure.ok()) own().failure = loss;
   }
-  if (!loss.ok()) EndAll(resets_, loss);
+  if (!loss.ok()) EndAll(own().resets, loss);
 }
 
 // A stream that has failed stays so; a datagram socket goes on. What a receive
@@ -197,8 +196,8 @@ absl::Status Endpoint::ReceiveFailed(int error) {
   absl::Status status = platform::SystemError(error, "receive");
   if (type_ == SocketType::kStream && !absl::IsResourceExhausted(status)) {
     end_seen_ = true;
-    receive_failure_ = status;
-    if (failure_.ok()) failure_ = status;
+    own().receive_failure = status;
+    if (extras().failure.ok()) own().failure = status;
   }
   return status;
 }
@@ -209,7 +208,7 @@ void Endpoint::AcceptInto(OperationRecord* record) {
     NotReadable();
     return;
   }
-  receives_.Pop();
+  own().receives.Pop();
   absl::Status status;
   if (outcome.ok()) {
     record->accepted = outcome.socket;
@@ -228,7 +227,7 @@ void Endpoint::NoteAddressChange(OperationRecord* record) {
     NotReadable();
     return;
   }
-  receives_.Pop();
+  own().receives.Pop();
   End(record, changed.status());
 }
 

@@ -13,14 +13,13 @@ namespace weir::internal {
 // round.
 int Endpoint::Indicate() {
   int told = 0;
-  telling_ = std::exchange(ended_, OperationQueue());
-  while (OperationRecord* record = telling_.front()) {
-    if (record->thread != 0 && !MayIndicateHere(*record)) {
-      while (OperationRecord* later = ended_.Pop()) telling_.Push(later);
-      ended_ = std::exchange(telling_, OperationQueue());
-      break;
-    }
-    telling_.Pop();
+  OperationQueue& ended = own().ended;
+  const OperationRecord* const last = ended.back();
+  for (bool more = true; more; ++told) {
+    OperationRecord* const record = ended.front();
+    if (record->thread != 0 && !MayIndicateHere(*record)) break;
+    ended.Pop();
+    more = record != last;
     record->phase = OperationRecord::Phase::kDone;
     // Whoever finds nothing pending from here on (Detach), finds it done.
     if (!record->accept_handler) record->MarkDone();
@@ -28,7 +27,6 @@ int Endpoint::Indicate() {
     record->Indicate();
     Lock();
     Release(record);
-    ++told;
   }
   return told;
 }
@@ -41,11 +39,11 @@ bool Endpoint::MayIndicateHere(OperationRecord& record) {
   }
   if (handed_over_) return false;
   LoopCore::Scope scope(*loop_);
-  handed_over_ = loop_->PostToFrame(record.thread, [keep = shared_from_this()] {
+  handed_over_ = loop_->PostToFrame(record.thread, [keep = CountedRef(*this)] {
     keep->Lock();
     keep->handed_over_ = false;
     keep->Unlock();
-    const int told = keep->Run(Condition::kNone, Results());
+    const int told = keep->Run(Condition::kNone, SubmissionResults());
     LoopCore::Scope counting(*keep->loop_);
     keep->loop_->CountCompletions(told);
   });
@@ -58,48 +56,47 @@ inline bool Endpoint::IsIdle(int told) const {
   if (again_) return false;
   if (told == 0) return true;
   // A proactor's receiver may have to be started anew.
-  return sends_.empty() && receives_.empty() && ended_.empty() && !closing_ &&
+  return extras().sends.empty() && extras().receives.empty() && extras().ended.empty() && !closing_ &&
          !refused_ && !readable_ && !Submits() && !submits_datagrams_;
 }
 
 inline bool Endpoint::IsCalm() const {
   return IsSettled() && !several_threads_ && !Submits() && !paused_ &&
-         !readable_ && writable_ && sends_.empty() && ended_.empty() &&
-         !closing_ && !refused_ && !broken_.load(std::memory_order_relaxed);
+         !readable_ && writable_ && extras().sends.empty() && extras().ended.empty() &&
+         !closing_ && !refused_ && !hangup_reported_ && !HasFailed() &&
+         !broken_.load(std::memory_order_relaxed);
 }
 
 inline bool Endpoint::LendsCalmly() const {
   return receive_submitted_ && !several_threads_ && !paused_ && !again_ &&
          !cancel_receive_ && !cancel_send_ && !closing_ && !refused_ &&
-         receives_.empty() && ended_.empty() && resets_.empty() &&
-         failure_.ok() && !broken_.load(std::memory_order_relaxed) &&
-         (sends_.empty() ||
-          (sends_.HasOne() && sends_.front()->IsSubmittedCopy()));
+         extras().receives.empty() && extras().ended.empty() && extras().resets.empty() &&
+         extras().failure.ok() && !broken_.load(std::memory_order_relaxed) &&
+         (extras().sends.empty() ||
+          (extras().sends.HasOne() && extras().sends.front()->IsSubmittedCopy()));
 }
 
 void Endpoint::FindShortWay() {
   const bool calm = IsCalm();
-  calm_ = calm && receives_.empty() ? std::get_if<ReceiveHandler>(&receiver_)
-                                    : nullptr;
-  expects_ = calm && receiver_.index() == 0 && receives_.HasOne() &&
-             receives_.front()->IsPlainReceive() && !end_seen_ &&
-             !hangup_reported_ && failure_.ok();
-  lends_ = LendsCalmly() ? std::get_if<ReceiveHandler>(&receiver_) : nullptr;
-  if (lends_ != nullptr && !sends_.empty()) TakeShortCopy();
+  calm_ = calm && receive_handler_ && extras().receives.empty();
+  expects_ = calm && !HasReceiver() && extras().receives.HasOne() &&
+             extras().receives.front()->IsPlainReceive() && !end_seen_;
+  lends_ = LendsCalmly() && receive_handler_;
+  if (lends_ && !extras().sends.empty()) TakeShortCopy();
 }
 
-int Endpoint::Run(Condition conditions, const Results& results) {
+int Endpoint::Run(Condition conditions, const SubmissionResults& results) {
   Lock();
   TakeLongWay();
-  lends_ = nullptr;
+  lends_ = false;
   reports_ |= conditions;
   if (results.has_received) {
-    results_.has_received = true;
-    results_.received = results.received;
+    submissions->results.has_received = true;
+    submissions->results.received = results.received;
   }
   if (results.has_sent) {
-    results_.has_sent = true;
-    results_.sent = results.sent;
+    submissions->results.has_sent = true;
+    submissions->results.sent = results.sent;
   }
   if (running_ || finished_) {
     again_ = true;
@@ -114,9 +111,9 @@ int Endpoint::Run(Condition conditions, const Results& results) {
     again_ = false;
     Progress();
     int now = 0;
-    if (!ended_.empty()) now = Indicate();
-    if (receiver_.index() != 0) now += Lend();
-    if (corked_ > 0) Uncork();
+    if (!extras().ended.empty()) now = Indicate();
+    if (HasReceiver()) now += Lend();
+    if (!frame->corked.empty()) Uncork(*frame);
     told += now;
     if (IsIdle(now)) break;
     if (round == kMostRounds) {
@@ -138,8 +135,8 @@ int Endpoint::Run(Condition conditions, const Results& results) {
 
 // What is to be watched from here on; or another run, in the next turn.
 void Endpoint::Settle(bool again) {
-  const bool receives = ReceiverWaits() || !receives_.empty();
-  const bool waits_for_reset = !resets_.empty() && !over_reported_;
+  const bool receives = ReceiverWaits() || !extras().receives.empty();
+  const bool waits_for_reset = !extras().resets.empty() && !over_reported_;
   Watch watch;
   if (!handle_closed_ && role() != SocketRole::kUnconnected) {
     Condition conditions = Condition::kNone;

@@ -27,16 +27,16 @@ bool IsOfDestination(const absl::Status& status) {
 }  // namespace
 
 void Endpoint::ProgressSends() {
-  while (OperationRecord* record = sends_.front()) {
+  while (OperationRecord* record = extras().sends.front()) {
     if (send_submitted_ || no_room_) return;
     switch (record->kind) {
       case Kind::kFlush:
-        sends_.Pop();
-        End(record, failure_);
+        own().sends.Pop();
+        End(record, extras().failure);
         continue;
       case Kind::kDisconnect: {
-        sends_.Pop();
-        absl::Status status = failure_;
+        own().sends.Pop();
+        absl::Status status = extras().failure;
         if (status.ok()) {
           status = platform::Shutdown(socket(), ShutdownDirection::kSend);
         }
@@ -101,7 +101,7 @@ void Endpoint::FinishConnect(OperationRecord* record, absl::Status status) {
   const ErrorCause cause = CauseOf(status);
   if (cause == ErrorCause::kConnectionReset ||
       cause == ErrorCause::kBrokenPipe) {
-    failure_ = std::exchange(status, absl::OkStatus());
+    own().failure = std::exchange(status, absl::OkStatus());
   }
   if (status.ok()) {
     role_.store(SocketRole::kConnected, std::memory_order_release);
@@ -109,17 +109,17 @@ void Endpoint::FinishConnect(OperationRecord* record, absl::Status status) {
     role_.store(SocketRole::kUnconnected, std::memory_order_release);
     broken_.store(true, std::memory_order_release);
   }
-  sends_.Pop();
+  own().sends.Pop();
   End(record, std::move(status));
 }
 
 // All that waits, up to the next operation of another kind, in one call.
 void Endpoint::SendGathered() {
-  if (!failure_.ok()) {
-    EndAll(sends_, failure_);
+  if (!extras().failure.ok()) {
+    EndAll(own().sends, extras().failure);
     return;
   }
-  OperationRecord* const first = sends_.front();
+  OperationRecord* const first = extras().sends.front();
   if (first->next == nullptr && first->buffers.size() == 1 && !Submits())
       [[likely]] {
     SendAlone(first);
@@ -141,7 +141,7 @@ void Endpoint::SendAlone(OperationRecord* record) {
     record->result.bytes += outcome.bytes;
     CountUnsent(std::uint64_t{0} - outcome.bytes);
   }
-  sends_.Pop();
+  own().sends.Pop();
   End(record, absl::OkStatus());
 }
 
@@ -149,8 +149,8 @@ void Endpoint::NoteUnsent(const platform::IoOutcome& outcome) {
   if (outcome.error == 0) {
     writable_ = false;
   } else {
-    failure_ = platform::SystemError(outcome.error, "send");
-    EndAll(sends_, failure_);
+    own().failure = platform::SystemError(outcome.error, "send");
+    EndAll(own().sends, extras().failure);
   }
 }
 
@@ -179,7 +179,7 @@ void Endpoint::SendTogether() {
 }
 
 void Endpoint::NoteSent(std::size_t bytes, std::size_t count) {
-  while (OperationRecord* record = sends_.front()) {
+  while (OperationRecord* record = extras().sends.front()) {
     if (record->kind != Kind::kSend && record->kind != Kind::kSendCopy) return;
     while (record->next_buffer < record->buffers.size()) {
       // A buffer that was not offered is not sent, empty or not.
@@ -196,7 +196,7 @@ void Endpoint::NoteSent(std::size_t bytes, std::size_t count) {
       --count;
       ++record->next_buffer;
     }
-    sends_.Pop();
+    own().sends.Pop();
     End(record, absl::OkStatus());
     if (count == 0) return;
   }
@@ -289,11 +289,12 @@ std::string Endpoint::NameOfDestination(const OperationRecord& record) {
 // What waits, as much as one call takes. One that is refused ends alone: where
 // it is not the first, the next round begins with it.
 void Endpoint::SendDatagrams() {
-  if (!joins_datagrams_.has_value() && !sends_.HasOne()) {
+  if (!joins_known_ && !extras().sends.HasOne()) {
+    joins_known_ = true;
     joins_datagrams_ = platform::TakesSegments(socket());
   }
-  DatagramBatch batch(joins_datagrams_.value_or(false));
-  for (const OperationRecord* at = sends_.front();
+  DatagramBatch batch(joins_datagrams_);
+  for (const OperationRecord* at = extras().sends.front();
        at != nullptr &&
        (at->kind == Kind::kSendTo || at->kind == Kind::kSendCopy) &&
        batch.Add(*at);
@@ -307,18 +308,18 @@ void Endpoint::SendDatagrams() {
   if (outcome.error != 0) {
     absl::Status status =
         platform::SystemError(outcome.error, "send",
-                              NameOfDestination(*sends_.front()));
+                              NameOfDestination(*extras().sends.front()));
     // The way that they would take may not do that (EIO, EINVAL; udp(7)).
     if (batch.records(0) > 1 && !IsOfDestination(status)) {
       joins_datagrams_ = false;
       return;
     }
-    End(sends_.Pop(), std::move(status));
+    End(own().sends.Pop(), std::move(status));
     return;
   }
   for (std::size_t i = 0; i < outcome.count; ++i) {
     for (std::size_t left = batch.records(i); left > 0; --left) {
-      OperationRecord* record = sends_.Pop();
+      OperationRecord* record = own().sends.Pop();
       record->result.bytes = record->size;
       CountUnsent(std::uint64_t{0} - record->size);
       End(record, absl::OkStatus());
@@ -329,7 +330,7 @@ void Endpoint::SendDatagrams() {
 // False: others have waited long enough.
 bool Endpoint::SendFromFile(OperationRecord* record) {
   std::uint64_t budget = kMostFileBytes;
-  absl::Status status = failure_;
+  absl::Status status = extras().failure;
   while (status.ok() && record->result.bytes < record->size) {
     if (budget == 0) {
       again_ = true;
@@ -344,7 +345,7 @@ bool Endpoint::SendFromFile(OperationRecord* record) {
       return true;
     }
     if (outcome.error != 0) {
-      status = failure_ = platform::SystemError(outcome.error, "send file");
+      status = own().failure = platform::SystemError(outcome.error, "send file");
       break;
     }
     if (outcome.bytes == 0) break;
@@ -352,32 +353,37 @@ bool Endpoint::SendFromFile(OperationRecord* record) {
     record->part.offset += outcome.bytes;
     budget -= outcome.bytes;
   }
-  sends_.Pop();
+  own().sends.Pop();
   End(record, std::move(status));
   return true;
 }
 
+ConstBuffer* Endpoint::Corked() const {
+  LoopCore::Frame* const frame = loop_->FrameOfThisThread();
+  return frame != nullptr && frame->running == this ? &frame->corked : nullptr;
+}
+
 bool Endpoint::Cork(LoopCore::Frame& frame, ConstBuffer data) {
-  if (corked_ == 0 && IsLent(frame, data)) {
-    cork_ = data.data();
-    corked_ = data.size();
+  ConstBuffer& corked = frame.corked;
+  if (corked.empty() && IsLent(frame, data)) {
+    corked = data;
     return true;
   }
   const std::span<std::byte> buffer = loop_->CorkBuffer(frame);
-  if (data.size() > buffer.size() - corked_) return false;
-  if (cork_ != buffer.data()) {
-    std::copy_n(cork_, corked_, buffer.begin());
-    cork_ = buffer.data();
+  if (data.size() > buffer.size() - corked.size()) return false;
+  if (corked.data() != buffer.data()) {
+    std::copy(corked.begin(), corked.end(), buffer.begin());
   }
-  std::copy(data.begin(), data.end(), buffer.begin() + corked_);
-  corked_ += data.size();
+  std::copy(data.begin(), data.end(),
+            buffer.begin() + static_cast<std::ptrdiff_t>(corked.size()));
+  corked = buffer.first(corked.size() + data.size());
   return true;
 }
 
 absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
   LoopCore::Frame* const frame = FrameInHandler();
   if (frame != nullptr && MayCork(data) && Cork(*frame, data)) {
-    return unsent_.load(std::memory_order_relaxed) + corked_;
+    return unsent() + frame->corked.size();
   }
   if (absl::Status status = CheckConnected("send"); !status.ok()) return status;
   return SendCopyTo(data, SocketAddress());
@@ -387,7 +393,8 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
 void Endpoint::QueueUnsent(ConstBuffer data, std::int64_t tried) {
   const platform::IoOutcome outcome = platform::AfterTry(socket(), data, tried);
   if (outcome.error != 0) {
-    failure_ = platform::SystemError(outcome.error, "send");
+    own().failure = platform::SystemError(outcome.error, "send");
+    calm_ = false;
   } else if (outcome.bytes < data.size()) {
     writable_ = false;
     QueueCopy(data.subspan(outcome.bytes), SocketAddress());
@@ -397,12 +404,17 @@ void Endpoint::QueueUnsent(ConstBuffer data, std::int64_t tried) {
 void Endpoint::AppendCopy(ConstBuffer data) {
   if (data.empty()) return;
   if (LoopCore::Frame* const frame = FrameInHandler();
-      frame != nullptr && !Submits() && sends_.empty() &&
+      frame != nullptr && !Submits() && extras().sends.empty() &&
       data.size() < kWorthACall && Cork(*frame, data)) {
+    if (on_short_way_ == this) {
+      // What comes after it has to wait for it.
+      LeaveShortWay();
+      again_ = true;
+    }
     return;
   }
   QueueCorked();
-  if (sends_.empty() && writable_ && failure_.ok() &&
+  if (extras().sends.empty() && writable_ && extras().failure.ok() &&
       data.size() >= kWorthACall) {
     const platform::IoOutcome outcome = platform::Send(socket(), data);
     if (outcome.ok()) data = data.subspan(outcome.bytes);
@@ -410,12 +422,12 @@ void Endpoint::AppendCopy(ConstBuffer data) {
       writable_ = false;
     }
     if (outcome.error != 0) {
-      failure_ = platform::SystemError(outcome.error, "send");
+      own().failure = platform::SystemError(outcome.error, "send");
       return;
     }
   }
   if (data.empty()) return;
-  OperationRecord* last = sends_.back();
+  OperationRecord* last = extras().sends.back();
   // What the mechanism has may not grow under its hands.
   if (last != nullptr && last->kind == Kind::kSendCopy && !last->submitted &&
       last->AppendCopy(data)) {

@@ -12,7 +12,7 @@ namespace weir::internal {
 
 // Lets go of the record of the copy that is being sent.
 void Endpoint::TakeShortCopy() {
-  OperationRecord* const record = sends_.Pop();
+  OperationRecord* const record = own().sends.Pop();
   submissions->copy = std::move(record->copy);
   submissions->copied = static_cast<std::size_t>(record->size);
   Release(record);
@@ -28,9 +28,9 @@ void Endpoint::QueueShortCopy() {
       std::span(record->copy.data(), static_cast<std::size_t>(record->size)));
   record->phase = OperationRecord::Phase::kQueued;
   record->submitted = true;
-  buffers_submitted_ = 1;
-  sends_.Push(record);
-  lends_ = nullptr;
+  submissions->buffers = 1;
+  own().sends.Push(record);
+  lends_ = false;
   if (running_) again_ = true;
 }
 
@@ -42,10 +42,10 @@ void Endpoint::EndShortCopy() {
 }
 
 // What is corked goes out.
-void Endpoint::SubmitShortCopy() {
-  const ConstBuffer data = TakeCorked();
+void Endpoint::SubmitShortCopy(LoopCore::Frame& frame) {
+  const ConstBuffer data = std::exchange(frame.corked, ConstBuffer());
   Submission& send = submissions->send;
-  if (lends_ == nullptr || submissions->copied > 0 ||
+  if (!lends_ || submissions->copied > 0 ||
       data.size() > CopyBlock::kUsual) {
     QueueCopy(data, SocketAddress());
     return;
@@ -76,39 +76,39 @@ void Endpoint::SubmitShortCopy() {
 }
 
 int Endpoint::RunLent(LoopCore::Frame& frame) {
-  Submissions& own = *submissions;
+  EndpointSubmissions& mine = *submissions;
   // The watch has ended, or the receiving.
-  if (wanted != settled_ || own.receive.reported) return -1;
-  if (own.send.reported) {
-    if (own.copied == 0 ||
-        own.send.result != static_cast<std::int64_t>(own.copied)) {
+  if (wanted != settled_ || mine.receive.reported) return -1;
+  if (mine.send.reported) {
+    if (mine.copied == 0 ||
+        mine.send.result != static_cast<std::int64_t>(mine.copied)) {
       return -1;
     }
-    own.send.reported = false;
+    mine.send.reported = false;
     EndShortCopy();
   }
   frame.running = this;
   running_ = true;
   int told = 0;
-  while (lends_ != nullptr) {
+  while (lends_) {
     if (told == kMostTold) [[unlikely]] {
       again_ = true;
       break;
     }
-    const std::optional<ReceivedChunk> chunk = loop_->NextChunk(own.receive);
+    const std::optional<ReceivedChunk> chunk = loop_->NextChunk(mine.receive);
     if (!chunk.has_value()) break;
     loop_->CountLentBufferHere();
-    (*lends_)(Received{.data = chunk->data, .status = {}});
+    receive_handler_(Received{.data = chunk->data, .status = {}});
     loop_->ReturnChunk(chunk->id);
     ++told;
   }
-  if (corked_ > 0) SubmitShortCopy();
-  if (own.receive.reported) [[unlikely]]
-    TakeAtOnce(own.receive);
+  if (!frame.corked.empty()) SubmitShortCopy(frame);
+  if (mine.receive.reported) [[unlikely]]
+    TakeAtOnce(mine.receive);
   frame.running = nullptr;
   running_ = false;
-  if (again_ || lends_ == nullptr) [[unlikely]] {
-    return told + Run(Condition::kNone, Results());
+  if (again_ || !lends_) [[unlikely]] {
+    return told + Run(Condition::kNone, SubmissionResults());
   }
   return told;
 }

@@ -8,16 +8,15 @@ namespace weir::internal {
 
 // Lets go of the record of the receive that waits, which is plain.
 void Endpoint::TakeShortWay() {
-  if (short_way_ == nullptr) short_way_ = std::make_unique<ShortWay>();
-  OperationRecord* const record = receives_.Pop();
-  short_way_->receive.Start(record->buffers[0], record->handler);
+  OperationRecord* const record = own().receives.Pop();
+  short_way().receive.Start(record->buffers[0], record->handler);
   Release(record);
 }
 
 // What is here was started before anything that is about to be.
 void Endpoint::QueueShortTransfers() {
-  QueueShortTransfer(OperationRecord::Kind::kReceive, short_way_->receive);
-  QueueShortTransfer(OperationRecord::Kind::kSend, short_way_->send);
+  QueueShortTransfer(OperationRecord::Kind::kReceive, short_way().receive);
+  QueueShortTransfer(OperationRecord::Kind::kSend, short_way().send);
 }
 
 void Endpoint::QueueShortTransfer(OperationRecord::Kind kind,
@@ -40,19 +39,19 @@ void Endpoint::QueueShortTransfer(OperationRecord::Kind kind,
 // What the receive that waits has come to is not what was expected; `tried` is
 // what TryReceive has returned.
 int Endpoint::RunUnexpected(std::int64_t tried) {
-  const std::span<std::byte> buffer = short_way_->receive.buffer;
+  const std::span<std::byte> buffer = short_way().receive.buffer;
   const platform::IoOutcome outcome =
       platform::AfterTry(socket(), buffer, tried);
   TakeLongWay();
   readable_ = true;
-  FinishReceiveInto(receives_.front(), outcome, buffer.size());
-  return Run(Condition::kNone, Results());
+  FinishReceiveInto(extras().receives.front(), outcome, buffer.size());
+  return Run(Condition::kNone, SubmissionResults());
 }
 
 // The same of the send.
 void Endpoint::LeaveShortSend(std::int64_t tried) {
   const platform::IoOutcome outcome =
-      platform::AfterTry(socket(), short_way_->send.buffer, tried);
+      platform::AfterTry(socket(), short_way().send.buffer, tried);
   TakeLongWay();
   NoteUnsent(outcome);
   if (outcome.ok()) NoteSent(outcome.bytes, 1);

@@ -16,38 +16,40 @@
 
 namespace weir::internal {
 
+// Whether a receive into `buffer` has brought something, and all there was.
+inline bool IsPart(std::int64_t received, std::span<const std::byte> buffer) {
+  return static_cast<std::uint64_t>(received) - 1 < buffer.size() - 1;
+}
+
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunCalm(
     LoopCore::Frame& frame) {
   frame.running = this;
   running_ = true;
   const std::span<std::byte> buffer = loop_->LentBuffer(frame);
   const std::int64_t tried = platform::TryReceive(socket(), buffer);
-  if (tried <= 0 || tried == static_cast<std::int64_t>(buffer.size()) ||
-      hangup_reported_) [[unlikely]] {
+  if (!IsPart(tried, buffer)) [[unlikely]] {
     return RunUncalm(frame, buffer, tried);
   }
   loop_->CountLentBufferHere();
-  (*calm_)(Received{.data = buffer.first(static_cast<std::size_t>(tried)),
-                    .status = {}});
-  if (corked_ > 0) Uncork();
+  receive_handler_(Received{.data = buffer.first(static_cast<std::size_t>(tried)),
+                            .status = {}});
+  if (!frame.corked.empty()) SendCorked(frame);
   frame.running = nullptr;
   running_ = false;
-  if (calm_ == nullptr) [[unlikely]] {
-    return 1 + Run(Condition::kNone, Results());
+  if (!calm_) [[unlikely]] {
+    return 1 + Run(Condition::kNone, SubmissionResults());
   }
   return 1;
 }
 
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunExpected(
     LoopCore::Frame& frame) {
-  if (!receives_.empty()) [[unlikely]] TakeShortWay();
-  ShortTransfer& receive = short_way_->receive;
-  ShortTransfer& send = short_way_->send;
+  EndpointExtras& mine = *extras_.load(std::memory_order_relaxed);
+  if (!mine.receives.empty()) [[unlikely]] TakeShortWay();
+  ShortTransfer& receive = mine.short_way.receive;
+  ShortTransfer& send = mine.short_way.send;
   const std::int64_t tried = platform::TryReceive(socket(), receive.buffer);
-  if (tried <= 0 ||
-      tried == static_cast<std::int64_t>(receive.buffer.size())) [[unlikely]] {
-    return RunUnexpected(tried);
-  }
+  if (!IsPart(tried, receive.buffer)) [[unlikely]] return RunUnexpected(tried);
   frame.running = on_short_way_ = this;
   running_ = true;
   Completion done;
@@ -55,7 +57,6 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunExpected(
   receive.Tell(done);
   int told = 1;
   for (; !again_; ++told) {
-    if (corked_ > 0) [[unlikely]] Uncork();
     if (send.state != ShortTransfer::State::kWaits) break;
     if (told > kMostRounds) [[unlikely]] {
       again_ = true;
@@ -74,7 +75,7 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunExpected(
   running_ = false;
   expects_ = receive.state == ShortTransfer::State::kWaits;
   if (again_) [[unlikely]] {
-    return told + Run(Condition::kNone, Results());
+    return told + Run(Condition::kNone, SubmissionResults());
   }
   return told;
 }

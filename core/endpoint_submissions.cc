@@ -25,9 +25,9 @@ bool IsRefusalOfZeroCopy(ErrorCause cause) {
 
 }  // namespace
 
-Endpoint::Submissions& Endpoint::OwnSubmissions() {
+EndpointSubmissions& Endpoint::OwnSubmissions() {
   if (submissions == nullptr) {
-    auto made = std::make_unique<Submissions>();
+    auto made = std::make_unique<EndpointSubmissions>();
     made->receive.socket = made->send.socket = this;
     LoopCore::Scope scope(*loop_);
     submissions = std::move(made);
@@ -51,11 +51,11 @@ bool Endpoint::Submit(Submission& submission,
 void Endpoint::TakeAtOnce(Submission& submission) {
   if (!std::exchange(submission.reported, false)) return;
   if (&submission == &submissions->receive) {
-    results_.has_received = true;
-    results_.received = submission.result;
+    submissions->results.has_received = true;
+    submissions->results.received = submission.result;
   } else {
-    results_.has_sent = true;
-    results_.sent = submission.result;
+    submissions->results.has_sent = true;
+    submissions->results.sent = submission.result;
   }
   again_ = true;
 }
@@ -95,14 +95,14 @@ void Endpoint::SubmitSends(std::span<const std::span<std::byte>> buffers) {
   Submission& submission = OwnSubmissions().send;
   submission.kind = Submission::Kind::kSend;
   submission.address = nullptr;
-  submission.zero_copy = sends_.front()->zero_copy && !copies_sends_ &&
+  submission.zero_copy = extras().sends.front()->zero_copy && !copies_sends_ &&
                          family_ != AddressFamily::kUnix &&
                          loop_->capabilities().zero_copy_sends;
   send_submitted_ = Submit(submission, buffers);
   if (!send_submitted_) return;
-  buffers_submitted_ = static_cast<std::uint32_t>(buffers.size());
+  submissions->buffers = static_cast<std::uint32_t>(buffers.size());
   std::size_t count = 0;
-  for (OperationRecord* at = sends_.front();
+  for (OperationRecord* at = extras().sends.front();
        at != nullptr && count < buffers.size(); at = at->next) {
     at->submitted = true;
     count += at->buffers.size() - at->next_buffer;
@@ -120,38 +120,41 @@ void Endpoint::SubmitFile(OperationRecord* record) {
 }
 
 void Endpoint::FinishFile(std::int64_t result) {
-  OperationRecord* const record = sends_.front();
+  OperationRecord* const record = extras().sends.front();
   const std::int64_t sent =
       result < 0 ? submissions->send.sent_before : result;
   record->result.bytes += static_cast<std::uint64_t>(sent);
   record->part.offset += static_cast<std::uint64_t>(sent);
   if (result < 0) {
-    EndAll(sends_, failure_);
+    EndAll(own().sends, extras().failure);
   } else if (result == 0 || record->result.bytes == record->size) {
-    sends_.Pop();
+    own().sends.Pop();
     End(record, absl::OkStatus());
   }
 }
 
 // A reset that a send has met is the receive's as well: the system tells it once.
 void Endpoint::TakeReports() {
-  const bool received = std::exchange(results_.has_received, false);
-  const bool sent = std::exchange(results_.has_sent, false);
-  if (sent && type_ == SocketType::kStream) NoteSendFailure(results_.sent);
-  if (received) FinishReceive(results_.received);
-  if (sent) FinishSend(results_.sent);
+  if (submissions == nullptr) return;
+  const SubmissionResults results =
+      std::exchange(submissions->results, SubmissionResults());
+  if (results.has_sent && type_ == SocketType::kStream) {
+    NoteSendFailure(results.sent);
+  }
+  if (results.has_received) FinishReceive(results.received);
+  if (results.has_sent) FinishSend(results.sent);
 }
 
 void Endpoint::NoteSendFailure(std::int64_t result) {
   const ErrorCause cause = CauseOfResult(result);
-  if (result < 0 && sends_.front()->kind != Kind::kConnect &&
+  if (result < 0 && extras().sends.front()->kind != Kind::kConnect &&
       cause != ErrorCause::kWouldBlock && !IsUndone(cause) &&
       !(submissions->send.zero_copy && IsRefusalOfZeroCopy(cause))) {
     // A lost connection is told as that, also where this is a broken pipe.
     if (absl::Status loss = Loss(); !loss.ok()) {
-      failure_ = std::move(loss);
+      own().failure = std::move(loss);
     } else {
-      failure_ = platform::SystemError(static_cast<int>(-result), "send");
+      own().failure = platform::SystemError(static_cast<int>(-result), "send");
     }
   }
 }
@@ -176,9 +179,9 @@ void Endpoint::SubmitMany(Submission::Kind kind) {
   }
 }
 
-int Endpoint::LendChunks(ReceiveHandler& handler) {
+int Endpoint::LendChunks() {
   int told = 0;
-  while (told < kMostTold && !paused_ && !closing_ && LendChunk(handler)) {
+  while (told < kMostTold && !paused_ && !closing_ && LendChunk()) {
     ++told;
   }
   if (told > 0 || paused_ || closing_ || receive_submitted_) return told;
@@ -186,14 +189,14 @@ int Endpoint::LendChunks(ReceiveHandler& handler) {
   if (receive_by_call_) {
     if (!readable_) return 0;
     receive_by_call_ = false;
-    told = LendReceived(*LoopCore::CurrentFrame(), handler);
-    if (told > 0 || receiver_.index() == 0) return told;
+    told = LendReceived(*LoopCore::CurrentFrame());
+    if (told > 0 || !HasReceiver()) return told;
   }
   SubmitMany(Submission::Kind::kReceiveMany);
   return 0;
 }
 
-bool Endpoint::LendChunk(ReceiveHandler& handler) {
+bool Endpoint::LendChunk() {
   if (submissions == nullptr) return false;
   std::optional<ReceivedChunk> chunk;
   {
@@ -204,16 +207,16 @@ bool Endpoint::LendChunk(ReceiveHandler& handler) {
   if (!chunk.has_value()) return false;
   loop_->CountLentBuffer();
   Unlock();
-  handler(Received{.data = chunk->data, .status = {}});
+  receive_handler_(Received{.data = chunk->data, .status = {}});
   Lock();
   LoopCore::Scope scope(*loop_);
   loop_->ReturnChunk(chunk->id);
   return true;
 }
 
-int Endpoint::LendSubmittedAccepts(AcceptHandler& handler) {
+int Endpoint::LendSubmittedAccepts() {
   int told = 0;
-  while (told < kMostTold && MayAccept() && LendSubmittedAccept(handler)) {
+  while (told < kMostTold && MayAccept() && LendSubmittedAccept()) {
     ++told;
   }
   if (told > 0 || !MayAccept() || receive_submitted_) return told;
@@ -221,7 +224,7 @@ int Endpoint::LendSubmittedAccepts(AcceptHandler& handler) {
     // Until a call finds nothing: at the limit of descriptors a multishot accept
     // is refused even if nobody waits (survey 2.2).
     if (!readable_) return 0;
-    told = LendAccepted(handler);
+    told = LendAccepted();
     if (!readable_) receive_by_call_ = false;
     if (told > 0 || receive_by_call_) return told;
   }
@@ -229,7 +232,7 @@ int Endpoint::LendSubmittedAccepts(AcceptHandler& handler) {
   return 0;
 }
 
-bool Endpoint::LendSubmittedAccept(AcceptHandler& handler) {
+bool Endpoint::LendSubmittedAccept() {
   if (submissions == nullptr) return false;
   std::optional<NativeSocket> native;
   {
@@ -240,9 +243,9 @@ bool Endpoint::LendSubmittedAccept(AcceptHandler& handler) {
   // Of one that was reset while it waited, the system has forgotten it.
   const absl::StatusOr<SocketAddress> peer = platform::PeerAddress(*native);
   absl::StatusOr<AcceptedStream> accepted = MakeAccepted(
-      *native, family_, peer.ok() ? *peer : SocketAddress(), loop_);
+      *native, family_, peer.ok() ? *peer : SocketAddress(), *loop_);
   if (!accepted.ok() && loop_->stopped()) return false;
-  TellAccepted(handler, std::move(accepted));
+  TellAccepted(std::move(accepted));
   return true;
 }
 
@@ -302,14 +305,14 @@ void Endpoint::FinishReceive(std::int64_t result) {
     FinishMany(result);
     return;
   }
-  OperationRecord* record = receives_.front();
+  OperationRecord* record = extras().receives.front();
   record->submitted = false;
   const ErrorCause cause = CauseOfResult(result);
   receive_would_block_ = cause == ErrorCause::kWouldBlock;
   if (receive_would_block_) {
     readable_ = false;
   } else if (!IsUndone(cause)) {
-    receives_.Pop();
+    own().receives.Pop();
     absl::Status status;
     if (record->kind == Kind::kAccept) {
       if (result >= 0) {
@@ -328,7 +331,7 @@ void Endpoint::FinishReceive(std::int64_t result) {
     }
     End(record, std::move(status));
   }
-  Sweep(receives_);
+  if (has_extras()) Sweep(own().receives);
 }
 
 void Endpoint::FinishSend(std::int64_t result) {
@@ -338,11 +341,11 @@ void Endpoint::FinishSend(std::int64_t result) {
     FinishDatagram(result);
     return;
   }
-  for (OperationRecord* at = sends_.front(); at != nullptr && at->submitted;
+  for (OperationRecord* at = extras().sends.front(); at != nullptr && at->submitted;
        at = at->next) {
     at->submitted = false;
   }
-  OperationRecord* record = sends_.front();
+  OperationRecord* record = extras().sends.front();
   const ErrorCause cause = CauseOfResult(result);
   // A connect that would block is refused: nothing says when it would not.
   if (cause == ErrorCause::kWouldBlock && record->kind != Kind::kConnect) {
@@ -365,30 +368,29 @@ void Endpoint::FinishSend(std::int64_t result) {
     FinishConnect(record, std::move(status));
     // The system has taken a connection that was reset apart
     // (inet_stream_connect() in Linux).
-    if (!failure_.ok()) end_seen_ = true;
+    if (!extras().failure.ok()) end_seen_ = true;
   } else if (record->kind == Kind::kSendFile) {
     FinishFile(result);
   } else if (result < 0) {
     if (submissions->send.sent_before > 0) {
       NoteSent(static_cast<std::size_t>(submissions->send.sent_before),
-               buffers_submitted_);
+               submissions->buffers);
     }
-    EndAll(sends_, failure_);
+    EndAll(own().sends, extras().failure);
   } else {
-    NoteSent(static_cast<std::size_t>(result), buffers_submitted_);
+    NoteSent(static_cast<std::size_t>(result), submissions->buffers);
   }
-  Sweep(sends_);
+  Sweep(own().sends);
 }
 
 void Endpoint::CancelSubmissions() {
-  const bool receive = std::exchange(cancel_receive_, false);
-  const bool send = std::exchange(cancel_send_, false);
-  if (!(receive && receive_submitted_) && !(send && send_submitted_)) return;
+  const bool receive = cancel_receive_ && receive_submitted_;
+  const bool send = cancel_send_ && send_submitted_;
+  cancel_receive_ = cancel_send_ = false;
+  if (!receive && !send) return;
   LoopCore::Scope scope(*loop_);
-  if (receive && receive_submitted_) {
-    loop_->CancelSubmission(submissions->receive);
-  }
-  if (send && send_submitted_) loop_->CancelSubmission(submissions->send);
+  if (receive) loop_->CancelSubmission(submissions->receive);
+  if (send) loop_->CancelSubmission(submissions->send);
 }
 
 void Endpoint::Abort(OperationQueue& queue, bool submitted,
@@ -400,7 +402,14 @@ void Endpoint::Abort(OperationQueue& queue, bool submitted,
   for (OperationRecord* at = queue.front(); at != nullptr; at = at->next) {
     if (at->result.status.ok()) at->result.status = why;
   }
-  (&queue == &receives_ ? cancel_receive_ : cancel_send_) = true;
+  AskForEnd(queue);
+}
+
+void Endpoint::AbortAll(const absl::Status& why) {
+  if (!has_extras()) return;
+  Abort(own().receives, receive_submitted_, why);
+  Abort(own().sends, send_submitted_, why);
+  EndAll(own().resets, why);
 }
 
 void Endpoint::Sweep(OperationQueue& queue) {

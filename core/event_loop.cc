@@ -46,7 +46,7 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
                                &reason);
   if (!backend.ok()) return backend.status();
   return std::unique_ptr<EventLoop>(
-      new EventLoop(std::make_shared<internal::LoopCore>(
+      new EventLoop(internal::LoopCore::Create(
           *std::move(backend), std::move(reason), options.threads,
           options.embedded)));
 }
@@ -58,7 +58,7 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
     return absl::InvalidArgumentError("create event loop: no backend given");
   }
   return std::unique_ptr<EventLoop>(
-      new EventLoop(std::make_shared<internal::LoopCore>(
+      new EventLoop(internal::LoopCore::Create(
           std::move(backend), "given by the application", options.threads,
           options.embedded)));
 }

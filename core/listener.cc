@@ -12,13 +12,14 @@
 namespace weir {
 namespace {
 
+using internal::CountedRef;
 using internal::Endpoint;
 using internal::EndpointOwner;
 using internal::OperationRecord;
 using internal::SocketAttacher;
 using internal::SocketRole;
 
-EndpointOwner Of(const std::shared_ptr<Endpoint>& endpoint) {
+EndpointOwner Of(const CountedRef<Endpoint>& endpoint) {
   return EndpointOwner(endpoint, "listener");
 }
 
@@ -62,8 +63,8 @@ absl::Status Listener::Accept(AcceptHandler handler,
   if (!handler) return NoHandler("accept");
   OperationRecord* record =
       endpoint_->NewOperation(OperationRecord::Kind::kAccept);
-  record->target =
-      loop == nullptr ? endpoint_->loop() : SocketAttacher::CoreOf(*loop);
+  record->target = CountedRef(
+      loop == nullptr ? endpoint_->loop() : *SocketAttacher::CoreOf(*loop));
   record->accept_handler = std::move(handler);
   return endpoint_->Start(record, "accept", options);
 }

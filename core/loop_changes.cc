@@ -161,7 +161,7 @@ void LoopCore::FlushEndpoint(Endpoint& endpoint) {
     MarkDirty(endpoint);
     retry_soon_ = true;
   } else {
-    endpoint.refusal = std::move(status);
+    refusals_[&endpoint] = std::move(status);
     ready_.Push(endpoint);
   }
 }

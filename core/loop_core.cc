@@ -24,6 +24,25 @@ ReadinessRules RulesFor(const Capabilities& capabilities, int threads) {
 
 }  // namespace
 
+void AddReference(LoopCore& loop) {
+  loop.references_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void DropReference(LoopCore& loop) {
+  if (loop.references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    delete &loop;
+  }
+}
+
+std::shared_ptr<LoopCore> LoopCore::Create(std::unique_ptr<Backend> backend,
+                                           std::string backend_reason,
+                                           int threads, bool embedded) {
+  return std::shared_ptr<LoopCore>(
+      new LoopCore(std::move(backend), std::move(backend_reason), threads,
+                   embedded),
+      [](LoopCore* loop) { DropReference(*loop); });
+}
+
 LoopCore::LoopCore(std::unique_ptr<Backend> backend,
                    std::string backend_reason, int threads, bool embedded)
     : backend_(std::move(backend)),
@@ -559,7 +578,7 @@ void LoopCore::DoShutdown() {
     // anything: the loop is stopped.
     for (;;) {
       if (endpoints_ != nullptr) {
-        ShutDownEndpoint(endpoints_->owner);
+        ShutDownEndpoint(CountedRef(*endpoints_));
         continue;
       }
       WatchedSocket* socket = ready_.Pop();

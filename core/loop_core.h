@@ -18,6 +18,7 @@
 #ifndef WEIR_CORE_LOOP_CORE_H_
 #define WEIR_CORE_LOOP_CORE_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -28,6 +29,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -45,8 +47,10 @@
 #include "platform/poll.h"
 #include "platform/termination.h"
 #include "weir/backend.h"
+#include "weir/counted_ref.h"
 #include "weir/event_loop.h"
 #include "weir/registration.h"
+#include "weir/stream.h"
 
 namespace weir::internal {
 
@@ -57,9 +61,9 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   using Message = absl::AnyInvocable<void() &&>;
   using Command = absl::AnyInvocable<void()>;
 
-  LoopCore(std::unique_ptr<Backend> backend, std::string backend_reason,
-           int threads, bool embedded);
-  ~LoopCore();
+  static std::shared_ptr<LoopCore> Create(std::unique_ptr<Backend> backend,
+                                          std::string backend_reason,
+                                          int threads, bool embedded);
 
   static constexpr std::size_t kLentBytes = 64 * 1024;
 
@@ -74,7 +78,9 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     std::vector<Message> messages;
     // The endpoint whose handlers this thread is calling.
     const Endpoint* running = nullptr;
-    // What they have given away to be sent together: Endpoint::Cork.
+    // What they have given to SendCopy, to be sent together: in `cork` or in
+    // `lent` (Endpoint::Cork). Nothing waits in the endpoint's queue before it.
+    ConstBuffer corked;
     std::unique_ptr<std::byte[]> cork;
     // Lent to handlers on this thread (O12).
     std::unique_ptr<std::byte[]> lent;
@@ -181,7 +187,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   // False if the loop has ended and will never carry it out. For those who have
   // no access.
   bool Enqueue(Command command);
-  absl::Status Adopt(const std::shared_ptr<Endpoint>& endpoint);
+  absl::Status Adopt(const CountedRef<Endpoint>& endpoint);
   // With Scope:
   void Schedule(Endpoint& endpoint, bool later);
   void SetWatch(Endpoint& endpoint, const weir::Watch& watch);
@@ -251,9 +257,22 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   const std::string& backend_reason() const { return backend_reason_; }
   const Capabilities& capabilities() const { return capabilities_; }
   bool several_threads() const { return rules_.several_threads; }
+  // What keeps `of` from being closed while it is used from outside. Shared by
+  // many: it is held for one call that does not wait.
+  Mutex& HandleMutexOf(const Endpoint* of) {
+    return handle_mus_[reinterpret_cast<std::uintptr_t>(of) / 256 %
+                       handle_mus_.size()];
+  }
 
  private:
   friend class RunScope;
+  // Of the owners that Create has made, together, and of each endpoint.
+  friend void AddReference(LoopCore& loop);
+  friend void DropReference(LoopCore& loop);
+
+  LoopCore(std::unique_ptr<Backend> backend, std::string backend_reason,
+           int threads, bool embedded);
+  ~LoopCore();
 
   // --- turns
   // Access from outside a handler: waits for it, asks for it, gives it up.
@@ -343,7 +362,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   int RunEndpointHere(Frame& frame, Endpoint& endpoint, int& completions);
   void EndSubmissions();
   void EndUnreported(int error);
-  void ShutDownEndpoint(std::shared_ptr<Endpoint> endpoint);
+  void ShutDownEndpoint(CountedRef<Endpoint> endpoint);
   void ExpireOperation(OperationRecord& record);
   template <typename Use>
   bool WithPools(Use use);
@@ -372,6 +391,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   const ReadinessRules rules_;
   const int threads_;
   const bool embedded_;
+  std::atomic<std::uint64_t> references_{1};
   // What an event has that is no error.
   const absl::Status ok_;
 
@@ -427,7 +447,9 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   std::vector<RegistrationRecord*> carried_over_;
   std::vector<std::shared_ptr<RegistrationRecord>> graveyard_;
   Endpoint* endpoints_ = nullptr;
-  std::vector<std::shared_ptr<Endpoint>> ended_endpoints_;
+  std::vector<CountedRef<Endpoint>> ended_endpoints_;
+  // Of those that the mechanism does not take: why, until they are told.
+  absl::flat_hash_map<Endpoint*, absl::Status> refusals_;
   std::vector<platform::PollEntry> poll_entries_;
   std::vector<RegistrationRecord*> poll_records_;
 
@@ -441,6 +463,9 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   std::vector<CopyBlock> blocks_;
   std::vector<std::unique_ptr<std::byte[]>> lent_buffers_;
   std::vector<std::unique_ptr<std::byte[]>> lent_datagram_buffers_;
+
+  // Any thread's; nothing else is taken with one of them.
+  std::array<Mutex, 16> handle_mus_;
 
   struct Counters {
     std::atomic<std::uint64_t> turns{0};

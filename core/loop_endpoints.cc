@@ -19,7 +19,7 @@ constexpr int kMostRuns = 4;
 constexpr std::size_t kLentDatagramBytes = 16 * 64 * 1024;
 constexpr std::size_t kMostBlocks = 1024;
 
-Endpoint::Results TakeResults(Endpoint& endpoint) {
+SubmissionResults TakeResults(Endpoint& endpoint) {
   if (endpoint.submissions == nullptr) return {};
   Submission& receive = endpoint.submissions->receive;
   Submission& send = endpoint.submissions->send;
@@ -37,12 +37,12 @@ bool InFlight(const Endpoint& endpoint) {
 
 }  // namespace
 
-absl::Status LoopCore::Adopt(const std::shared_ptr<Endpoint>& endpoint) {
+absl::Status LoopCore::Adopt(const CountedRef<Endpoint>& endpoint) {
   if (absl::Status status = CheckNotStopped("attach"); !status.ok()) {
     return status;
   }
   const auto link = [this, endpoint] {
-    endpoint->owner = endpoint;
+    (void)CountedRef(endpoint).GiveAway();
     endpoint->next = endpoints_;
     if (endpoints_ != nullptr) endpoints_->previous = endpoint.get();
     endpoints_ = endpoint.get();
@@ -59,8 +59,9 @@ absl::Status LoopCore::Adopt(const std::shared_ptr<Endpoint>& endpoint) {
 
 void LoopCore::Schedule(Endpoint& endpoint, bool later) {
   if (ReadyList::linked(endpoint)) return;
-  if (endpoint.last_turn != turn_) {
-    endpoint.last_turn = turn_;
+  const auto turn = static_cast<std::uint32_t>(turn_);
+  if (endpoint.last_turn != turn) {
+    endpoint.last_turn = turn;
     endpoint.runs = 0;
   }
   (later || ++endpoint.runs > kMostRuns ? later_ : ready_).Push(endpoint);
@@ -74,11 +75,12 @@ void LoopCore::SetWatch(Endpoint& endpoint, const weir::Watch& watch) {
 bool LoopCore::Unwatch(Endpoint& endpoint, HandleFate fate, bool may_wait) {
   endpoint.wanted = weir::Watch{};
   if (ended_) return true;
-  const bool first = !std::exchange(endpoint.unwatched, true);
+  const bool first = !endpoint.unwatched;
+  endpoint.unwatched = true;
   if (first) {
     endpoint.submits_first = endpoint.armed.present || !endpoint.unpinned();
     Disarm(endpoint);
-    endpoint.submits_first |= backend_->Forget(endpoint, fate);
+    if (backend_->Forget(endpoint, fate)) endpoint.submits_first = true;
     if (fate == HandleFate::kCloses) ForgetClosed(endpoint);
   }
   if (!endpoint.submits_first) return true;
@@ -94,7 +96,8 @@ void LoopCore::Forget(Endpoint& endpoint) {
   (endpoint.previous == nullptr ? endpoints_ : endpoint.previous->next) =
       endpoint.next;
   endpoint.next = endpoint.previous = nullptr;
-  ended_endpoints_.push_back(std::move(endpoint.owner));
+  refusals_.erase(&endpoint);
+  ended_endpoints_.push_back(CountedRef<Endpoint>::Adopt(endpoint));
 }
 
 int LoopCore::RunEndpoint(Endpoint& endpoint) {
@@ -106,19 +109,19 @@ int LoopCore::RunEndpoint(Endpoint& endpoint) {
   }
   ReadyList::TakeDoubtful(endpoint);
   if (const int code = ReadyList::TakeRefusal(endpoint)) [[unlikely]] {
-    endpoint.refusal = platform::SystemError(code, "watch");
+    refusals_[&endpoint] = platform::SystemError(code, "watch");
   }
   // Another thread may free what has ended.
-  std::shared_ptr<Endpoint> keep;
-  if (rules_.several_threads) keep = endpoint.shared_from_this();
-  if (!endpoint.refusal.ok()) [[unlikely]] {
-    absl::Status refusal = std::move(endpoint.refusal);
-    endpoint.refusal = absl::OkStatus();
-    Release();
-    endpoint.Refuse(std::move(refusal));
-    Acquire();
+  CountedRef<Endpoint> keep;
+  if (rules_.several_threads) keep = CountedRef(endpoint);
+  if (!refusals_.empty()) [[unlikely]] {
+    if (auto refused = refusals_.extract(&endpoint)) {
+      Release();
+      endpoint.Refuse(std::move(refused.mapped()));
+      Acquire();
+    }
   }
-  const Endpoint::Results results = TakeResults(endpoint);
+  const SubmissionResults results = TakeResults(endpoint);
   Release();
   const int told = endpoint.Run(conditions, results);
   keep = nullptr;
@@ -127,9 +130,9 @@ int LoopCore::RunEndpoint(Endpoint& endpoint) {
   return told;
 }
 
-void LoopCore::ShutDownEndpoint(std::shared_ptr<Endpoint> endpoint) {
+void LoopCore::ShutDownEndpoint(CountedRef<Endpoint> endpoint) {
   const Condition conditions = ReadyList::TakeConditions(*endpoint);
-  const Endpoint::Results results = TakeResults(*endpoint);
+  const SubmissionResults results = TakeResults(*endpoint);
   Release();
   const int told = endpoint->ShutDown(conditions, results);
   Acquire();
@@ -194,7 +197,7 @@ void LoopCore::CancelOperation(OperationRecord& record) {
 
 // The record is kept while it expires: another thread may be at its end.
 void LoopCore::ExpireOperation(OperationRecord& record) {
-  const std::shared_ptr<Endpoint> endpoint = record.keep;
+  const CountedRef<Endpoint> endpoint = record.keep;
   record.Ref();
   Release();
   endpoint->Expire(record);

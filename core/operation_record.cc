@@ -31,7 +31,7 @@ void OperationRecord::IndicateAccept() {
     stream = result.status;
   } else {
     stream = Endpoint::MakeAccepted(std::exchange(accepted, kInvalidSocket),
-                                    address.family(), address, target);
+                                    address.family(), address, *target);
     result.status = stream.status();
   }
   MarkDone();
@@ -58,8 +58,8 @@ void OperationRecord::Clear() {
   if (handler) handler = nullptr;
   if (accept_handler) accept_handler = nullptr;
   if (datagram_handler) datagram_handler = nullptr;
-  target.reset();
-  keep.reset();
+  target = nullptr;
+  keep = nullptr;
   done.store(false, std::memory_order_relaxed);
 }
 

@@ -15,6 +15,7 @@
 #include "core/mutex.h"
 #include "core/timer_wheel.h"
 #include "weir/backend.h"
+#include "weir/counted_ref.h"
 #include "weir/datagram_socket.h"
 #include "weir/file.h"
 #include "weir/listener.h"
@@ -26,6 +27,10 @@ namespace weir::internal {
 
 class Endpoint;
 class LoopCore;
+
+// Any thread. The last one destroys the loop.
+void AddReference(LoopCore& loop);
+void DropReference(LoopCore& loop);
 
 // Memory for a copy of what is to be sent.
 class CopyBlock {
@@ -166,9 +171,9 @@ class OperationRecord final : public TimerNode {
   AcceptHandler accept_handler;
   DatagramHandler datagram_handler;
   // Where an accepted stream goes.
-  std::shared_ptr<LoopCore> target;
+  CountedRef<LoopCore> target;
   // Set if something besides the endpoint names the record: a handle, a timer.
-  std::shared_ptr<Endpoint> keep;
+  CountedRef<Endpoint> keep;
 
   std::atomic<bool> done{false};
   Mutex mu;

@@ -16,6 +16,7 @@
 namespace weir {
 namespace {
 
+using internal::CountedRef;
 using internal::Endpoint;
 using internal::EndpointOwner;
 using internal::OperationRecord;
@@ -24,16 +25,16 @@ using internal::SocketAttacher;
 using internal::SocketRole;
 using Kind = OperationRecord::Kind;
 
-EndpointOwner Of(const std::shared_ptr<Endpoint>& endpoint) {
+EndpointOwner Of(const CountedRef<Endpoint>& endpoint) {
   return EndpointOwner(endpoint, "stream");
 }
 
-bool IsConnected(const std::shared_ptr<Endpoint>& endpoint) {
+bool IsConnected(const CountedRef<Endpoint>& endpoint) {
   return endpoint != nullptr && endpoint->role() == SocketRole::kConnected;
 }
 
 // Why `endpoint` cannot move data, which it is not connected to do.
-absl::Status NotConnected(const std::shared_ptr<Endpoint>& endpoint,
+absl::Status NotConnected(const CountedRef<Endpoint>& endpoint,
                           const char* operation) {
   return endpoint == nullptr ? Of(endpoint).Check(operation)
                              : endpoint->CheckConnected(operation);
@@ -48,7 +49,7 @@ absl::Status NoRoom() {
   return absl::InvalidArgumentError("receive: the buffers have no room");
 }
 
-absl::Status StartPlain(const std::shared_ptr<Endpoint>& endpoint, Kind kind,
+absl::Status StartPlain(const CountedRef<Endpoint>& endpoint, Kind kind,
                         const char* operation, CompletionHandler handler,
                         const OperationOptions& options) {
   if (!IsConnected(endpoint)) return NotConnected(endpoint, operation);
@@ -66,7 +67,7 @@ bool IsOrdinary(const OperationOptions& options) {
 
 // Out of line: the short way needs no register that is to be kept.
 ABSL_ATTRIBUTE_NOINLINE absl::Status BeginReceive(
-    const std::shared_ptr<Endpoint>& endpoint, MutableBuffer buffer,
+    const CountedRef<Endpoint>& endpoint, MutableBuffer buffer,
     CompletionHandler& handler, const OperationOptions& options) {
   if (!IsConnected(endpoint)) return NotConnected(endpoint, "receive");
   if (buffer.empty()) return NoRoom();
@@ -77,7 +78,7 @@ ABSL_ATTRIBUTE_NOINLINE absl::Status BeginReceive(
 }
 
 ABSL_ATTRIBUTE_NOINLINE absl::Status BeginSend(
-    const std::shared_ptr<Endpoint>& endpoint, ConstBuffer data,
+    const CountedRef<Endpoint>& endpoint, ConstBuffer data,
     CompletionHandler& handler, const OperationOptions& options) {
   if (!IsConnected(endpoint)) return NotConnected(endpoint, "send");
   OperationRecord* record = endpoint->NewOperation(Kind::kSend);
@@ -109,7 +110,7 @@ absl::StatusOr<Stream> Stream::Open(EventLoop& loop, AddressFamily family) {
   auto native = platform::OpenSocket(family, SocketType::kStream);
   if (!native.ok()) return native.status();
   auto endpoint =
-      Endpoint::Create(SocketAttacher::CoreOf(loop), *native, family,
+      Endpoint::Create(*SocketAttacher::CoreOf(loop), *native, family,
                        SocketType::kStream, SocketRole::kUnconnected);
   if (!endpoint.ok()) {
     (void)platform::Close(*native);

@@ -15,10 +15,13 @@ namespace weir::internal {
 namespace {
 
 // What a completion is for. A poll of a socket carries the record's address
-// and, in the bits that alignment leaves free, which of its successive polls it
-// is: the completion of one that was cancelled can come after the next has been
-// armed.
-constexpr std::uint32_t kSerialMask = alignof(WatchedSocket) - 1;
+// and, in bits that no address of user space has, which of its successive polls
+// it is: the completion of one that was cancelled can come after the next has
+// been armed. Below Submissions::kMark; x86-64 gives user space 56 bits at most
+// (Documentation/arch/x86/x86_64/5level-paging.rst), arm64 52.
+constexpr int kSerialShift = 57;
+constexpr std::uint32_t kSerialMask = 63;
+constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kSerialShift) - 1;
 // Control requests whose own completions say nothing that the poll's do not
 // (survey trap 49): not found and already running both mean that the poll's
 // completion is on its way.
@@ -155,7 +158,7 @@ class IoUringBackend final : public Backend {
  private:
   static std::uint64_t TokenOf(const WatchedSocket& socket) {
     return reinterpret_cast<std::uintptr_t>(&socket) |
-           SerialOf(socket.backend_data);
+           std::uint64_t{SerialOf(socket.backend_data)} << kSerialShift;
   }
 
   // Takes the ring for this thread, and arms the wake-up if it is not.
@@ -211,11 +214,10 @@ class IoUringBackend final : public Backend {
       return false;
     }
     auto& socket = *reinterpret_cast<WatchedSocket*>(
-        static_cast<std::uintptr_t>(completion.user_data &
-                                    ~std::uint64_t{kSerialMask}));
+        static_cast<std::uintptr_t>(completion.user_data & kAddressMask));
     const bool more = (completion.flags & IORING_CQE_F_MORE) != 0;
     if (!more) socket.Unpin();
-    if ((completion.user_data & kSerialMask) !=
+    if (completion.user_data >> kSerialShift !=
         SerialOf(socket.backend_data)) {
       // A stale multishot that could not be cancelled when it was meant to be.
       if (more && ring_->MakeRoom(1).ok()) CancelPoll(completion.user_data);

@@ -3,12 +3,12 @@
 #ifndef WEIR_ADDRESS_WATCH_H_
 #define WEIR_ADDRESS_WATCH_H_
 
-#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weir/awaitable.h"
+#include "weir/counted_ref.h"
 #include "weir/event_loop.h"
 #include "weir/operation.h"
 #include "weir/stream.h"
@@ -46,10 +46,10 @@ class AddressWatch {
   absl::Status Close(CloseHandler handler = nullptr);
 
  private:
-  explicit AddressWatch(std::shared_ptr<internal::Endpoint> endpoint)
+  explicit AddressWatch(internal::CountedRef<internal::Endpoint> endpoint)
       : endpoint_(std::move(endpoint)) {}
 
-  std::shared_ptr<internal::Endpoint> endpoint_;
+  internal::CountedRef<internal::Endpoint> endpoint_;
 };
 
 }  // namespace weir

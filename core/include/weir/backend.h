@@ -128,10 +128,8 @@ struct Submission;
 
 // The core's record of a registered socket, as a backend sees it. The address
 // stays valid from the first Arm() until Forget(), the batch that was then
-// being collected has been collected, and every Pin() has been undone. 64-byte
-// alignment leaves six low bits of a pointer to a backend that sends it through a
-// kernel.
-class alignas(64) WatchedSocket {
+// being collected has been collected, and every Pin() has been undone.
+class WatchedSocket {
  public:
   explicit WatchedSocket(NativeSocket socket) : socket_(socket) {}
   WatchedSocket(const WatchedSocket&) = delete;
@@ -153,8 +151,8 @@ class alignas(64) WatchedSocket {
  private:
   friend class ReadyList;
 
-  const NativeSocket socket_;
   std::uint32_t pins_ = 0;
+  const NativeSocket socket_;
   WatchedSocket* next_ready_ = nullptr;
   bool linked_ = false;
   bool ended_ = false;

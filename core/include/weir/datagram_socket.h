@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weir/awaitable.h"
+#include "weir/counted_ref.h"
 #include "weir/event_loop.h"
 #include "weir/operation.h"
 #include "weir/socket.h"
@@ -164,10 +164,10 @@ class DatagramSocket {
                               std::uint32_t interface_index = 0);
 
  private:
-  explicit DatagramSocket(std::shared_ptr<internal::Endpoint> endpoint)
+  explicit DatagramSocket(internal::CountedRef<internal::Endpoint> endpoint)
       : endpoint_(std::move(endpoint)) {}
 
-  std::shared_ptr<internal::Endpoint> endpoint_;
+  internal::CountedRef<internal::Endpoint> endpoint_;
 };
 
 }  // namespace weir

@@ -3,13 +3,13 @@
 #ifndef WEIR_LISTENER_H_
 #define WEIR_LISTENER_H_
 
-#include <memory>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weir/awaitable.h"
+#include "weir/counted_ref.h"
 #include "weir/event_loop.h"
 #include "weir/operation.h"
 #include "weir/socket.h"
@@ -84,10 +84,10 @@ class Listener {
   absl::StatusOr<int> GetOption(SocketOption option) const;
 
  private:
-  explicit Listener(std::shared_ptr<internal::Endpoint> endpoint)
+  explicit Listener(internal::CountedRef<internal::Endpoint> endpoint)
       : endpoint_(std::move(endpoint)) {}
 
-  std::shared_ptr<internal::Endpoint> endpoint_;
+  internal::CountedRef<internal::Endpoint> endpoint_;
 };
 
 }  // namespace weir

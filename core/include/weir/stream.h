@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <utility>
 
@@ -13,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weir/awaitable.h"
+#include "weir/counted_ref.h"
 #include "weir/event_loop.h"
 #include "weir/file.h"
 #include "weir/operation.h"
@@ -20,10 +20,6 @@
 #include "weir/socket_address.h"
 
 namespace weir {
-
-namespace internal {
-class Endpoint;
-}  // namespace internal
 
 using ConstBuffer = std::span<const std::byte>;
 using MutableBuffer = std::span<std::byte>;
@@ -239,10 +235,10 @@ class Stream {
 
  private:
   friend class internal::Endpoint;
-  explicit Stream(std::shared_ptr<internal::Endpoint> endpoint)
+  explicit Stream(internal::CountedRef<internal::Endpoint> endpoint)
       : endpoint_(std::move(endpoint)) {}
 
-  std::shared_ptr<internal::Endpoint> endpoint_;
+  internal::CountedRef<internal::Endpoint> endpoint_;
 };
 
 }  // namespace weir
