@@ -427,7 +427,7 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
     } else {
       QueueCopy(data, destination);
     }
-    const ConstBuffer* const corked = Corked();
+    const CorkedData* const corked = Corked();
     return unsent() + (corked == nullptr ? 0 : corked->size());
   }
   OperationRecord* record = NewOperation(Kind::kSendCopy);

@@ -273,41 +273,38 @@ class Endpoint final : public LoopRecord {
   bool Cork(LoopCore::Frame& frame, ConstBuffer data);
   // In the handler of a calm run: the stream is open and unbroken, and nothing
   // waits to be sent.
-  bool MayCork(ConstBuffer data) const {
-    return (calm_ || lends_) && data.size() - 1 < kWorthACall - 1 &&
-           !loop_->has_commands_or_stopped();
-  }
-  static bool IsLent(const LoopCore::Frame& frame, ConstBuffer data) {
-    return reinterpret_cast<std::uintptr_t>(data.data()) -
-               reinterpret_cast<std::uintptr_t>(frame.lent.get()) <
-           LoopCore::kLentBytes;
+  bool MayCork() const {
+    return (calm_ || lends_) && !loop_->has_commands_or_stopped();
   }
   // What is corked goes out; what the system does not take waits in the queue.
   void Uncork(LoopCore::Frame& frame) {
     if (HasFailed()) {
-      frame.corked = ConstBuffer();
+      frame.corked.Clear();
     } else {
       SendCorked(frame);
     }
   }
   void SendCorked(LoopCore::Frame& frame) {
-    const ConstBuffer data = std::exchange(frame.corked, ConstBuffer());
+    const ConstBuffer data = frame.corked.parts()[0];
     std::int64_t tried = 0;
     if (writable_) {
       tried = platform::TrySend(socket(), data);
-      if (tried == static_cast<std::int64_t>(data.size())) return;
+      if (tried == static_cast<std::int64_t>(data.size()) &&
+          frame.corked.parts().size() == 1) {
+        return frame.corked.Clear();
+      }
     }
-    QueueUnsent(data, tried);
+    SendRestOfCorked(frame, tried);
   }
-  void QueueUnsent(ConstBuffer data, std::int64_t tried);
+  void SendRestOfCorked(LoopCore::Frame& frame, std::int64_t tried);
   absl::StatusOr<std::size_t> SendCopyWithCare(ConstBuffer data);
   // What the handlers of this endpoint have corked, if this thread is in one.
-  ConstBuffer* Corked() const;
+  CorkedData* Corked() const;
   void QueueCorked() {
-    ConstBuffer* const corked = Corked();
-    if (corked == nullptr || corked->empty()) return;
-    QueueCopy(std::exchange(*corked, ConstBuffer()), SocketAddress());
+    CorkedData* const corked = Corked();
+    if (corked != nullptr && !corked->empty()) QueueAll(*corked);
   }
+  void QueueAll(CorkedData& corked);
   // The frame of this thread, if it is in a handler of this endpoint and runs the
   // loop alone.
   LoopCore::Frame* FrameInHandler() const {
@@ -353,7 +350,7 @@ class Endpoint final : public LoopRecord {
   }
   void TakeLongWay() {
     if (has_extras()) QueueShortTransfers();
-    if (submissions != nullptr && submissions->copied > 0) QueueShortCopy();
+    if (SendsUnrecorded()) QueueShortCopy();
   }
   void QueueShortTransfers();
   void QueueShortTransfer(OperationRecord::Kind kind, ShortTransfer& transfer);
@@ -362,8 +359,17 @@ class Endpoint final : public LoopRecord {
   bool LendsCalmly() const;
   void TakeShortCopy();
   void QueueShortCopy();
-  void SubmitShortCopy(LoopCore::Frame& frame);
+  bool SendsUnrecorded() const {
+    return submissions != nullptr && submissions->sending != nullptr &&
+           submissions->sending->unrecorded > 0;
+  }
+  void SubmitShortCopy(LoopCore::Frame& frame,
+                       std::span<const std::int32_t> chunks);
+  bool KeepChunks(const LoopCore::Frame& frame,
+                  std::span<const std::int32_t> chunks);
   void EndShortCopy();
+  void CopyOutOfChunks(OperationRecord& record);
+  void ReturnKeptChunks();
   // Persistent model: what is watched stays the same until the end.
   bool IsSettled() const {
     return watched_ && !again_ && !handle_closed_ &&
@@ -459,6 +465,7 @@ class Endpoint final : public LoopRecord {
   bool Submit(Submission& submission,
               std::span<const std::span<std::byte>> buffers);
   EndpointSubmissions& OwnSubmissions();
+  EndpointSubmissions::Sending& OwnSending();
   void TakeAtOnce(Submission& submission);
   void NoteRefusal(const absl::Status& why);
   // And may miss how it ends.
@@ -620,9 +627,10 @@ class Endpoint final : public LoopRecord {
 
 inline absl::StatusOr<std::size_t> Endpoint::SendCopy(ConstBuffer data) {
   LoopCore::Frame* const frame = FrameInHandler();
-  if (frame != nullptr && frame->corked.empty() && MayCork(data) &&
-      IsLent(*frame, data)) [[likely]] {
-    frame->corked = data;
+  if (frame != nullptr && frame->corked.empty() && calm_ &&
+      CorkedData::IsIn(data, frame->lent_now) && !data.empty() &&
+      !loop_->has_commands_or_stopped()) [[likely]] {
+    frame->corked.Add(data);
     return unsent() + data.size();
   }
   return SendCopyWithCare(data);

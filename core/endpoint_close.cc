@@ -32,17 +32,16 @@ absl::Status Endpoint::Close(CloseHandler handler, CloseMode mode) {
 
 void Endpoint::ApplyClose(CloseHandler handler, CloseMode mode) {
   closing_ = true;
-  if (ConstBuffer* const corked = Corked()) *corked = ConstBuffer();
+  if (CorkedData* const corked = Corked()) corked->Clear();
   close_mode_ = mode;
   if (handler) own().close_handler = std::move(handler);
   Schedule();
 }
 
 void Endpoint::AbortZeroCopy() {
-  if (submissions == nullptr || !submissions->send.in_flight ||
-      !submissions->send.zero_copy) {
-    return;
-  }
+  if (submissions == nullptr || submissions->sending == nullptr) return;
+  const Submission& send = submissions->sending->submission;
+  if (!send.in_flight || !send.zero_copy) return;
   absl::MutexLock lock(&handle_mu());
   if (!handle_closed_) (void)platform::Abort(socket());
 }
@@ -73,7 +72,7 @@ void Endpoint::CloseHandle() {
     absl::MutexLock lock(&handle_mu());
     handle_closed_ = true;
   }
-  if (send_submitted_ && submissions->send.zero_copy) {
+  if (send_submitted_ && submissions->sending->submission.zero_copy) {
     (void)platform::Abort(socket());
   } else if (type_ == SocketType::kStream && close_mode_ == CloseMode::kAbortive) {
     // Also where the connection is made, but nobody was told so yet.
@@ -146,7 +145,7 @@ absl::Status Endpoint::Detach() {
   if (absl::Status status = CheckUnbroken("detach"); !status.ok()) {
     return status;
   }
-  const ConstBuffer* const corked = Corked();
+  const CorkedData* const corked = Corked();
   if (extras().HasOperations() || HasReceiver() ||
       (corked != nullptr && !corked->empty())) {
     return absl::FailedPreconditionError("detach: operations are pending");

@@ -64,7 +64,7 @@ void Endpoint::FinishDatagramWait(std::int64_t result) {
 
 // A call would block.
 void Endpoint::SubmitDatagram(OperationRecord* record) {
-  Submission& submission = OwnSubmissions().send;
+  Submission& submission = OwnSending().submission;
   submission.kind = Submission::Kind::kSendTo;
   submission.zero_copy = false;
   submission.address =

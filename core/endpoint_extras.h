@@ -5,12 +5,15 @@
 #ifndef WEIR_CORE_ENDPOINT_EXTRAS_H_
 #define WEIR_CORE_ENDPOINT_EXTRAS_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "absl/status/status.h"
+#include "core/corked_data.h"
 #include "core/mutex.h"
 #include "core/operation_record.h"
 #include "core/short_transfer.h"
@@ -46,7 +49,8 @@ struct EndpointExtras {
   CloseHandler close_handler;
   // What the handle is of no use without.
   std::shared_ptr<void> source;
-  // Of Send and SendCopy, but for what is corked. Read by any thread.
+  // Of Send and SendCopy, but for what is corked, or sent without a record.
+  // Read by any thread.
   std::atomic<std::uint64_t> unsent{0};
   // The endpoint's lock, with several threads.
   Mutex mu;
@@ -63,15 +67,26 @@ struct SubmissionResults {
 // What a proactor has of an endpoint, if it ever had anything. The submissions
 // belong to whoever has access to the loop, the rest to who has the endpoint.
 struct EndpointSubmissions {
+  // Made for the first send.
+  struct Sending {
+    Submission submission;
+    // How many buffers of the queue of sends it has.
+    std::uint32_t buffers = 0;
+    // What it is sending, if that has no record, and how much: parts of chunks
+    // that are kept for it, or a copy.
+    std::uint32_t part_count = 0;
+    std::size_t unrecorded = 0;
+    CopyBlock copy;
+    std::array<std::span<std::byte>, CorkedData::kMostParts> parts;
+    // To be returned when it has ended.
+    std::size_t kept_count = 0;
+    std::array<std::int32_t, CorkedData::kMostParts> kept;
+  };
+
   Submission receive;
-  Submission send;
   // To be told to the next round.
   SubmissionResults results;
-  // How many buffers of the queue of sends `send` has.
-  std::uint32_t buffers = 0;
-  // What `send` is sending, if that has no record, and how much of it.
-  CopyBlock copy;
-  std::size_t copied = 0;
+  std::unique_ptr<Sending> sending;
 };
 
 }  // namespace weir::internal

@@ -358,46 +358,61 @@ bool Endpoint::SendFromFile(OperationRecord* record) {
   return true;
 }
 
-ConstBuffer* Endpoint::Corked() const {
+CorkedData* Endpoint::Corked() const {
   LoopCore::Frame* const frame = loop_->FrameOfThisThread();
   return frame != nullptr && frame->running == this ? &frame->corked : nullptr;
 }
 
 bool Endpoint::Cork(LoopCore::Frame& frame, ConstBuffer data) {
-  ConstBuffer& corked = frame.corked;
-  if (corked.empty() && IsLent(frame, data)) {
-    corked = data;
+  CorkedData& corked = frame.corked;
+  if (data.empty()) return true;
+  if (!corked.full() && (corked.empty() || data.size() >= kWorthACall) &&
+      CorkedData::IsIn(data, frame.lent_now)) {
+    corked.Add(data);
     return true;
   }
-  const std::span<std::byte> buffer = loop_->CorkBuffer(frame);
-  if (data.size() > buffer.size() - corked.size()) return false;
-  if (corked.data() != buffer.data()) {
-    std::copy(corked.begin(), corked.end(), buffer.begin());
-  }
-  std::copy(data.begin(), data.end(),
-            buffer.begin() + static_cast<std::ptrdiff_t>(corked.size()));
-  corked = buffer.first(corked.size() + data.size());
-  return true;
+  return data.size() < kWorthACall &&
+         corked.AddCopy(data, loop_->CorkBuffer(frame));
 }
 
 absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
   LoopCore::Frame* const frame = FrameInHandler();
-  if (frame != nullptr && MayCork(data) && Cork(*frame, data)) {
-    return unsent() + frame->corked.size();
+  if (frame != nullptr && MayCork() && Cork(*frame, data)) {
+    return unsent() + frame->corked.size() +
+           (SendsUnrecorded() ? submissions->sending->unrecorded : 0);
   }
   if (absl::Status status = CheckConnected("send"); !status.ok()) return status;
   return SendCopyTo(data, SocketAddress());
 }
 
-// What is left of `data` of which a send has returned `tried`.
-void Endpoint::QueueUnsent(ConstBuffer data, std::int64_t tried) {
-  const platform::IoOutcome outcome = platform::AfterTry(socket(), data, tried);
+// A send of the first part has returned `tried`.
+void Endpoint::SendRestOfCorked(LoopCore::Frame& frame, std::int64_t tried) {
+  const std::span<const ConstBuffer> parts = frame.corked.parts();
+  platform::IoOutcome outcome =
+      platform::AfterTry(socket(), parts[0], tried);
+  std::size_t sent = outcome.bytes;
+  if (outcome.ok() && sent == parts[0].size() && parts.size() > 1) {
+    outcome = platform::SendVector(socket(), parts.subspan(1));
+    sent += outcome.bytes;
+  }
   if (outcome.error != 0) {
+    frame.corked.Clear();
     own().failure = platform::SystemError(outcome.error, "send");
     calm_ = false;
-  } else if (outcome.bytes < data.size()) {
+  } else if (sent < frame.corked.size()) {
     writable_ = false;
-    QueueCopy(data.subspan(outcome.bytes), SocketAddress());
+    frame.corked.Skip(sent);
+    QueueAll(frame.corked);
+  } else {
+    frame.corked.Clear();
+  }
+}
+
+void Endpoint::QueueAll(CorkedData& corked) {
+  // What is queued has to find nothing before it.
+  const CorkedData taken = std::exchange(corked, CorkedData());
+  for (const ConstBuffer& part : taken.parts()) {
+    QueueCopy(part, SocketAddress());
   }
 }
 
@@ -405,7 +420,7 @@ void Endpoint::AppendCopy(ConstBuffer data) {
   if (data.empty()) return;
   if (LoopCore::Frame* const frame = FrameInHandler();
       frame != nullptr && !Submits() && extras().sends.empty() &&
-      data.size() < kWorthACall && Cork(*frame, data)) {
+      Cork(*frame, data)) {
     if (on_short_way_ == this) {
       // What comes after it has to wait for it.
       LeaveShortWay();

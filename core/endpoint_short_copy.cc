@@ -2,6 +2,7 @@
 // end, and sends what the receiver has given to SendCopy.
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <span>
 #include <utility>
@@ -12,61 +13,131 @@ namespace weir::internal {
 
 // Lets go of the record of the copy that is being sent.
 void Endpoint::TakeShortCopy() {
+  EndpointSubmissions::Sending& sending = *submissions->sending;
   OperationRecord* const record = own().sends.Pop();
-  submissions->copy = std::move(record->copy);
-  submissions->copied = static_cast<std::size_t>(record->size);
+  sending.copy = std::move(record->copy);
+  sending.unrecorded = static_cast<std::size_t>(record->size);
+  sending.part_count = 0;
+  for (const std::span<std::byte>& buffer : record->buffers) {
+    sending.parts[sending.part_count++] = buffer;
+  }
+  CountUnsent(std::uint64_t{0} - record->size);
   Release(record);
 }
 
 // Nothing is in the queue of sends while it has none.
 void Endpoint::QueueShortCopy() {
+  EndpointSubmissions::Sending& sending = *submissions->sending;
   OperationRecord* const record =
       NewOperation(OperationRecord::Kind::kSendCopy);
-  record->copy = std::move(submissions->copy);
-  record->size = std::exchange(submissions->copied, std::size_t{0});
-  record->buffers.push_back(
-      std::span(record->copy.data(), static_cast<std::size_t>(record->size)));
+  record->copy = std::move(sending.copy);
+  record->size = std::exchange(sending.unrecorded, std::size_t{0});
+  for (std::uint32_t i = 0; i < sending.part_count; ++i) {
+    record->buffers.push_back(sending.parts[i]);
+  }
   record->phase = OperationRecord::Phase::kQueued;
   record->submitted = true;
-  submissions->buffers = 1;
+  sending.buffers = sending.part_count;
+  CountUnsent(record->size);
   own().sends.Push(record);
   lends_ = false;
   if (running_) again_ = true;
 }
 
 void Endpoint::EndShortCopy() {
-  CountUnsent(std::uint64_t{0} - submissions->copied);
-  loop_->GiveBlock(std::move(submissions->copy));
-  submissions->copied = 0;
+  EndpointSubmissions::Sending& sending = *submissions->sending;
+  if (sending.kept_count > 0) {
+    ReturnKeptChunks();
+  } else {
+    loop_->GiveBlock(std::move(sending.copy));
+  }
+  sending.unrecorded = 0;
   send_submitted_ = false;
 }
 
-// What is corked goes out.
-void Endpoint::SubmitShortCopy(LoopCore::Frame& frame) {
-  const ConstBuffer data = std::exchange(frame.corked, ConstBuffer());
-  Submission& send = submissions->send;
-  if (!lends_ || submissions->copied > 0 ||
-      data.size() > CopyBlock::kUsual) {
-    QueueCopy(data, SocketAddress());
+void Endpoint::ReturnKeptChunks() {
+  EndpointSubmissions::Sending& sending = *submissions->sending;
+  LoopCore::Scope scope(*loop_);
+  for (std::size_t i = 0; i < sending.kept_count; ++i) {
+    loop_->ReturnChunk(sending.kept[i]);
+  }
+  sending.kept_count = 0;
+}
+
+// What is left of it to be sent waits without them.
+void Endpoint::CopyOutOfChunks(OperationRecord& record) {
+  CopyBlock block = loop_->TakeBlock(static_cast<std::size_t>(record.size));
+  std::byte* end = block.data();
+  for (const std::span<std::byte>& buffer : record.buffers) {
+    end = std::copy(buffer.begin(), buffer.end(), end);
+  }
+  record.buffers.clear();
+  record.buffers.push_back(
+      std::span(block.data(), static_cast<std::size_t>(record.size)));
+  record.copy = std::move(block);
+  submissions->sending->buffers = 1;
+}
+
+// Whether all that is corked is in `chunks`, which are its own from now on.
+bool Endpoint::KeepChunks(const LoopCore::Frame& frame,
+                          std::span<const std::int32_t> chunks) {
+  EndpointSubmissions::Sending& sending = OwnSending();
+  if (!frame.corked.all_lent()) return false;
+  for (const std::int32_t id : chunks) {
+    if (!loop_->KeepChunk(id)) return false;
+    sending.kept[sending.kept_count++] = id;
+  }
+  return true;
+}
+
+// What is corked goes out. `chunks` are those that it is in, and are taken over.
+void Endpoint::SubmitShortCopy(LoopCore::Frame& frame,
+                               std::span<const std::int32_t> chunks) {
+  EndpointSubmissions::Sending& sending = OwnSending();
+  const std::size_t size = frame.corked.size();
+  const auto return_chunks = [&] {
+    for (const std::int32_t id : chunks) loop_->ReturnChunk(id);
+    sending.kept_count = 0;
+  };
+  if (!lends_ || sending.unrecorded > 0) {
+    QueueAll(frame.corked);
+    for (const std::int32_t id : chunks) loop_->ReturnChunk(id);
     return;
   }
-  submissions->copy = loop_->TakeBlock(data.size());
-  std::copy(data.begin(), data.end(), submissions->copy.data());
-  const std::span<std::byte> buffer(submissions->copy.data(), data.size());
+  sending.part_count = 0;
+  if (KeepChunks(frame, chunks)) {
+    for (const ConstBuffer& part : frame.corked.parts()) {
+      // Nothing is written through it.
+      sending.parts[sending.part_count++] =
+          std::span(const_cast<std::byte*>(part.data()), part.size());
+    }
+  } else {
+    sending.copy = loop_->TakeBlock(size);
+    std::byte* end = sending.copy.data();
+    for (const ConstBuffer& part : frame.corked.parts()) {
+      end = std::copy(part.begin(), part.end(), end);
+    }
+    sending.parts[sending.part_count++] = std::span(sending.copy.data(), size);
+    return_chunks();
+  }
+  Submission& send = sending.submission;
   send.kind = Submission::Kind::kSend;
   send.zero_copy = false;
   send.address = nullptr;
-  if (!loop_->StartSubmission(send, std::span(&buffer, 1)).ok()) [[unlikely]] {
+  if (!loop_->StartSubmission(
+               send, std::span(sending.parts).first(sending.part_count))
+           .ok()) [[unlikely]] {
     // Why, the run in earnest is told.
-    loop_->GiveBlock(std::move(submissions->copy));
-    QueueCopy(data, SocketAddress());
+    QueueAll(frame.corked);
+    loop_->GiveBlock(std::move(sending.copy));
+    if (sending.kept_count > 0) return_chunks();
     return;
   }
+  frame.corked.Clear();
   send_submitted_ = true;
-  submissions->copied = data.size();
-  CountUnsent(data.size());
+  sending.unrecorded = size;
   if (!send.reported) return;
-  if (send.result == static_cast<std::int64_t>(data.size())) {
+  if (send.result == static_cast<std::int64_t>(size)) {
     send.reported = false;
     EndShortCopy();
   } else {
@@ -79,17 +150,22 @@ int Endpoint::RunLent(LoopCore::Frame& frame) {
   EndpointSubmissions& mine = *submissions;
   // The watch has ended, or the receiving.
   if (wanted != settled_ || mine.receive.reported) return -1;
-  if (mine.send.reported) {
-    if (mine.copied == 0 ||
-        mine.send.result != static_cast<std::int64_t>(mine.copied)) {
+  EndpointSubmissions::Sending* const sending = mine.sending.get();
+  if (sending != nullptr && sending->submission.reported) {
+    if (sending->unrecorded == 0 ||
+        sending->submission.result !=
+            static_cast<std::int64_t>(sending->unrecorded)) {
       return -1;
     }
-    mine.send.reported = false;
+    sending->submission.reported = false;
     EndShortCopy();
   }
   frame.running = this;
   running_ = true;
   int told = 0;
+  // Those that what is corked is in.
+  std::array<std::int32_t, kMostTold> kept;
+  std::size_t kept_count = 0;
   while (lends_) {
     if (told == kMostTold) [[unlikely]] {
       again_ = true;
@@ -98,11 +174,20 @@ int Endpoint::RunLent(LoopCore::Frame& frame) {
     const std::optional<ReceivedChunk> chunk = loop_->NextChunk(mine.receive);
     if (!chunk.has_value()) break;
     loop_->CountLentBufferHere();
+    frame.lent_now = chunk->data;
     receive_handler_(Received{.data = chunk->data, .status = {}});
-    loop_->ReturnChunk(chunk->id);
+    if (frame.corked.RefersTo(chunk->data)) {
+      kept[kept_count++] = chunk->id;
+    } else {
+      loop_->ReturnChunk(chunk->id);
+    }
     ++told;
   }
-  if (!frame.corked.empty()) SubmitShortCopy(frame);
+  if (!frame.corked.empty()) {
+    SubmitShortCopy(frame, std::span(kept).first(kept_count));
+  } else {
+    for (std::size_t i = 0; i < kept_count; ++i) loop_->ReturnChunk(kept[i]);
+  }
   if (mine.receive.reported) [[unlikely]]
     TakeAtOnce(mine.receive);
   frame.running = nullptr;

@@ -28,11 +28,22 @@ bool IsRefusalOfZeroCopy(ErrorCause cause) {
 EndpointSubmissions& Endpoint::OwnSubmissions() {
   if (submissions == nullptr) {
     auto made = std::make_unique<EndpointSubmissions>();
-    made->receive.socket = made->send.socket = this;
+    made->receive.socket = this;
     LoopCore::Scope scope(*loop_);
     submissions = std::move(made);
   }
   return *submissions;
+}
+
+EndpointSubmissions::Sending& Endpoint::OwnSending() {
+  EndpointSubmissions& mine = OwnSubmissions();
+  if (mine.sending == nullptr) {
+    auto made = std::make_unique<EndpointSubmissions::Sending>();
+    made->submission.socket = this;
+    LoopCore::Scope scope(*loop_);
+    mine.sending = std::move(made);
+  }
+  return *mine.sending;
 }
 
 bool Endpoint::Submit(Submission& submission,
@@ -84,7 +95,7 @@ void Endpoint::SubmitReceive(OperationRecord* record) {
 }
 
 void Endpoint::SubmitConnect(OperationRecord* record) {
-  Submission& submission = OwnSubmissions().send;
+  Submission& submission = OwnSending().submission;
   submission.kind = Submission::Kind::kConnect;
   submission.zero_copy = false;
   submission.address = &record->address;
@@ -92,7 +103,7 @@ void Endpoint::SubmitConnect(OperationRecord* record) {
 }
 
 void Endpoint::SubmitSends(std::span<const std::span<std::byte>> buffers) {
-  Submission& submission = OwnSubmissions().send;
+  Submission& submission = OwnSending().submission;
   submission.kind = Submission::Kind::kSend;
   submission.address = nullptr;
   submission.zero_copy = extras().sends.front()->zero_copy && !copies_sends_ &&
@@ -100,7 +111,7 @@ void Endpoint::SubmitSends(std::span<const std::span<std::byte>> buffers) {
                          loop_->capabilities().zero_copy_sends;
   send_submitted_ = Submit(submission, buffers);
   if (!send_submitted_) return;
-  submissions->buffers = static_cast<std::uint32_t>(buffers.size());
+  submissions->sending->buffers = static_cast<std::uint32_t>(buffers.size());
   std::size_t count = 0;
   for (OperationRecord* at = extras().sends.front();
        at != nullptr && count < buffers.size(); at = at->next) {
@@ -110,7 +121,7 @@ void Endpoint::SubmitSends(std::span<const std::span<std::byte>> buffers) {
 }
 
 void Endpoint::SubmitFile(OperationRecord* record) {
-  Submission& submission = OwnSubmissions().send;
+  Submission& submission = OwnSending().submission;
   submission.kind = Submission::Kind::kSendFile;
   submission.zero_copy = false;
   record->part.length =
@@ -122,7 +133,7 @@ void Endpoint::SubmitFile(OperationRecord* record) {
 void Endpoint::FinishFile(std::int64_t result) {
   OperationRecord* const record = extras().sends.front();
   const std::int64_t sent =
-      result < 0 ? submissions->send.sent_before : result;
+      result < 0 ? submissions->sending->submission.sent_before : result;
   record->result.bytes += static_cast<std::uint64_t>(sent);
   record->part.offset += static_cast<std::uint64_t>(sent);
   if (result < 0) {
@@ -149,7 +160,7 @@ void Endpoint::NoteSendFailure(std::int64_t result) {
   const ErrorCause cause = CauseOfResult(result);
   if (result < 0 && extras().sends.front()->kind != Kind::kConnect &&
       cause != ErrorCause::kWouldBlock && !IsUndone(cause) &&
-      !(submissions->send.zero_copy && IsRefusalOfZeroCopy(cause))) {
+      !(submissions->sending->submission.zero_copy && IsRefusalOfZeroCopy(cause))) {
     // A lost connection is told as that, also where this is a broken pipe.
     if (absl::Status loss = Loss(); !loss.ok()) {
       own().failure = std::move(loss);
@@ -346,6 +357,12 @@ void Endpoint::FinishSend(std::int64_t result) {
     at->submitted = false;
   }
   OperationRecord* record = extras().sends.front();
+  if (submissions->sending->kept_count > 0) {
+    if (result < static_cast<std::int64_t>(record->size)) {
+      CopyOutOfChunks(*record);
+    }
+    ReturnKeptChunks();
+  }
   const ErrorCause cause = CauseOfResult(result);
   // A connect that would block is refused: nothing says when it would not.
   if (cause == ErrorCause::kWouldBlock && record->kind != Kind::kConnect) {
@@ -357,7 +374,7 @@ void Endpoint::FinishSend(std::int64_t result) {
     writable_ = false;
   } else if (IsUndone(cause)) {
     // Those that were not to end are tried again.
-  } else if (submissions->send.zero_copy && IsRefusalOfZeroCopy(cause)) {
+  } else if (submissions->sending->submission.zero_copy && IsRefusalOfZeroCopy(cause)) {
     copies_sends_ = true;
   } else if (record->kind == Kind::kConnect) {
     absl::Status status;
@@ -372,13 +389,13 @@ void Endpoint::FinishSend(std::int64_t result) {
   } else if (record->kind == Kind::kSendFile) {
     FinishFile(result);
   } else if (result < 0) {
-    if (submissions->send.sent_before > 0) {
-      NoteSent(static_cast<std::size_t>(submissions->send.sent_before),
-               submissions->buffers);
+    if (submissions->sending->submission.sent_before > 0) {
+      NoteSent(static_cast<std::size_t>(submissions->sending->submission.sent_before),
+               submissions->sending->buffers);
     }
     EndAll(own().sends, extras().failure);
   } else {
-    NoteSent(static_cast<std::size_t>(result), submissions->buffers);
+    NoteSent(static_cast<std::size_t>(result), submissions->sending->buffers);
   }
   Sweep(own().sends);
 }
@@ -390,7 +407,7 @@ void Endpoint::CancelSubmissions() {
   if (!receive && !send) return;
   LoopCore::Scope scope(*loop_);
   if (receive) loop_->CancelSubmission(submissions->receive);
-  if (send) loop_->CancelSubmission(submissions->send);
+  if (send) loop_->CancelSubmission(submissions->sending->submission);
 }
 
 void Endpoint::Abort(OperationQueue& queue, bool submitted,
@@ -406,7 +423,12 @@ void Endpoint::Abort(OperationQueue& queue, bool submitted,
 }
 
 void Endpoint::AbortAll(const absl::Status& why) {
-  if (!has_extras()) return;
+  if (!has_extras()) {
+    // What goes on by itself has no record.
+    cancel_receive_ = cancel_receive_ || receive_submitted_;
+    cancel_send_ = cancel_send_ || send_submitted_;
+    return;
+  }
   Abort(own().receives, receive_submitted_, why);
   Abort(own().sends, send_submitted_, why);
   EndAll(own().resets, why);

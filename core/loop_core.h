@@ -36,6 +36,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/corked_data.h"
 #include "core/loop_record.h"
 #include "core/mutex.h"
 #include "core/operation_record.h"
@@ -50,7 +51,6 @@
 #include "weir/counted_ref.h"
 #include "weir/event_loop.h"
 #include "weir/registration.h"
-#include "weir/stream.h"
 
 namespace weir::internal {
 
@@ -78,11 +78,12 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     std::vector<Message> messages;
     // The endpoint whose handlers this thread is calling.
     const Endpoint* running = nullptr;
-    // What they have given to SendCopy, to be sent together: in `cork` or in
-    // `lent` (Endpoint::Cork). Nothing waits in the endpoint's queue before it.
-    ConstBuffer corked;
+    // What they have given to SendCopy, in `cork` or in what is lent to them
+    // (Endpoint::Cork). Nothing waits in the endpoint's queue before it.
+    CorkedData corked;
     std::unique_ptr<std::byte[]> cork;
-    // Lent to handlers on this thread (O12).
+    // Lent to handlers on this thread (O12): `lent`, or a chunk of a mechanism.
+    ConstBuffer lent_now;
     std::unique_ptr<std::byte[]> lent;
     std::unique_ptr<std::byte[]> lent_for_datagrams;
   };
@@ -205,6 +206,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   std::optional<ReceivedChunk> NextChunk(Submission& submission) {
     return backend_->NextChunk(submission);
   }
+  bool KeepChunk(std::int32_t id) { return backend_->KeepChunk(id); }
   void ReturnChunk(std::int32_t id) { backend_->ReturnChunk(id); }
   std::optional<NativeSocket> NextAccepted(Submission& submission) {
     return backend_->NextAccepted(submission);
@@ -223,6 +225,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   std::span<std::byte> LentBuffer(Frame& frame) {
     if (frame.lent == nullptr) [[unlikely]] {
       Borrow(frame.lent, lent_buffers_, kLentBytes);
+      frame.lent_now = std::span(frame.lent.get(), kLentBytes);
     }
     return std::span(frame.lent.get(), kLentBytes);
   }

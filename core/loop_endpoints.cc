@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "core/endpoint.h"
 #include "core/loop_core.h"
 #include "platform/error.h"
@@ -22,17 +23,29 @@ constexpr std::size_t kMostBlocks = 1024;
 SubmissionResults TakeResults(Endpoint& endpoint) {
   if (endpoint.submissions == nullptr) return {};
   Submission& receive = endpoint.submissions->receive;
-  Submission& send = endpoint.submissions->send;
-  return {.has_received = std::exchange(receive.reported, false),
-          .has_sent = std::exchange(send.reported, false),
-          .received = receive.result,
-          .sent = send.result};
+  SubmissionResults results{
+      .has_received = std::exchange(receive.reported, false),
+      .received = receive.result};
+  if (endpoint.submissions->sending != nullptr) {
+    Submission& send = endpoint.submissions->sending->submission;
+    results.has_sent = std::exchange(send.reported, false);
+    results.sent = send.result;
+  }
+  return results;
 }
 
-bool InFlight(const Endpoint& endpoint) {
-  return endpoint.submissions != nullptr &&
-         (endpoint.submissions->receive.in_flight ||
-          endpoint.submissions->send.in_flight);
+// Calls `use` for what the mechanism has of it; true if that is anything.
+bool ForEachInFlight(Endpoint& endpoint,
+                     absl::FunctionRef<void(Submission&)> use) {
+  if (endpoint.submissions == nullptr) return false;
+  Submission& receive = endpoint.submissions->receive;
+  EndpointSubmissions::Sending* const sending =
+      endpoint.submissions->sending.get();
+  const bool receives = receive.in_flight;
+  const bool sends = sending != nullptr && sending->submission.in_flight;
+  if (receives) use(receive);
+  if (sends) use(sending->submission);
+  return receives || sends;
 }
 
 }  // namespace
@@ -158,10 +171,12 @@ void LoopCore::EndSubmissions() {
   for (;;) {
     bool in_flight = false;
     for (Endpoint* at = endpoints_; at != nullptr; at = at->next) {
-      if (!InFlight(*at)) continue;
+      if (!ForEachInFlight(*at, [this](Submission& submission) {
+            CancelSubmission(submission);
+          })) {
+        continue;
+      }
       in_flight = true;
-      CancelSubmission(at->submissions->receive);
-      CancelSubmission(at->submissions->send);
       at->AbortZeroCopy();
     }
     if (!in_flight) return;
@@ -177,11 +192,9 @@ void LoopCore::EndSubmissions() {
 // The mechanism has nothing in flight any more; their reports were lost.
 void LoopCore::EndUnreported(int error) {
   for (Endpoint* at = endpoints_; at != nullptr; at = at->next) {
-    if (!InFlight(*at)) continue;
-    for (Submission* submission :
-         {&at->submissions->receive, &at->submissions->send}) {
-      if (submission->in_flight) ready_.Report(*submission, -error);
-    }
+    ForEachInFlight(*at, [this, error](Submission& submission) {
+      ready_.Report(submission, -error);
+    });
   }
 }
 

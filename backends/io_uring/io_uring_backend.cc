@@ -113,6 +113,9 @@ class IoUringBackend final : public Backend {
   std::optional<ReceivedChunk> NextChunk(Submission& submission) override {
     return submissions_.NextChunk(submission);
   }
+  bool KeepChunk(std::int32_t id) override {
+    return submissions_.KeepChunk(id);
+  }
   void ReturnChunk(std::int32_t id) override { submissions_.ReturnChunk(id); }
   std::optional<NativeSocket> NextAccepted(Submission& submission) override {
     return submissions_.NextAccepted(submission);

@@ -87,7 +87,15 @@ std::optional<ReceivedChunk> LentBuffers::Next(Submission& submission) {
                        .id = id};
 }
 
+bool LentBuffers::Keep(std::int32_t id) {
+  if (kept_ >= count_ / 2) return false;
+  ++kept_;
+  chunks_[static_cast<std::size_t>(id)].kept = true;
+  return true;
+}
+
 void LentBuffers::Return(std::int32_t id) {
+  if (std::exchange(chunks_[static_cast<std::size_t>(id)].kept, false)) --kept_;
   Give(static_cast<std::uint32_t>(id), 0);
   io_uring_buf_ring_advance(ring_, 1);
 }

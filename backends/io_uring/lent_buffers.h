@@ -34,6 +34,9 @@ class LentBuffers {
   // The kernel has filled `bytes` of buffer `id` for `submission`.
   void Append(Submission& submission, std::int32_t id, std::size_t bytes);
   std::optional<ReceivedChunk> Next(Submission& submission);
+  // Half of them, at most, so that those who receive do not have to wait for
+  // peers of others who do not.
+  bool Keep(std::int32_t id);
   void Return(std::int32_t id);
   // Of a submission that may be given buffers, from its start to its end.
   void Join() { ++members_; }
@@ -71,9 +74,11 @@ class LentBuffers {
   std::array<Slab, kMost / kSlab> slabs_;
   std::uint32_t count_ = 0;
   std::uint32_t members_ = 0;
+  std::uint32_t kept_ = 0;
   struct Chunk {
     std::int32_t next = -1;
     std::uint32_t bytes = 0;
+    bool kept = false;
   };
   std::array<Chunk, kMost> chunks_;
 };

@@ -70,7 +70,7 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const Options& options) {
     // Work that is held back wakes nobody who waits for the descriptor
     // (io_req_local_work_add() in Linux).
     if (!options.pollable) {
-      params.flags |= IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+      params.flags |= IORING_SETUP_DEFER_TASKRUN;
     }
   }
   const int result = io_uring_queue_init_params(options.submission_entries,
@@ -164,24 +164,12 @@ absl::Status Ring::SubmitAndWait(std::int64_t timeout_ns, int most) {
   __kernel_timespec timeout{timeout_ns / kNsPerSecond,
                             timeout_ns % kNsPerSecond};
   io_uring_cqe* first = nullptr;
-  absl::Status status = FromWait(io_uring_submit_and_wait_timeout(
+  return FromWait(io_uring_submit_and_wait_timeout(
       &ring_, &first, timeout_ns == 0 ? all : 1,
       timeout_ns == Backend::kForever ? nullptr : &timeout, nullptr));
-  if (status.ok() && HoldsBack() && io_uring_cq_ready(&ring_) < all) {
-    CountSystemCall();
-    timeout = {};
-    status = FromWait(
-        io_uring_wait_cqes(&ring_, &first, all, &timeout, nullptr));
-  }
-  return status;
 }
 
 void Ring::Pause() { poll(nullptr, 0, 1); }
-
-bool Ring::HoldsBack() const {
-  return (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) &
-          IORING_SQ_TASKRUN) != 0;
-}
 
 absl::Status Ring::WaitOnly(std::int64_t timeout_ns) {
   CountSystemCall();

@@ -60,11 +60,13 @@ class Ring {
   // queued.
   absl::Status Submit();
 
-  // The same, then waits for a completion; one system call, unless so much has
-  // completed that the kernel keeps the rest back: since Linux 6.13 it runs no
-  // more than max(20, wanted) deferred completions in a call, and is asked once
-  // more, for `most`. The forms of a timeout are Backend::Wait's. OK also when
-  // the time is over or a signal came.
+  // The same, then waits for a completion, or, without waiting, for `most`; one
+  // system call. The kernel may keep some back: since Linux 6.13 it runs no more
+  // than max(20, wanted) deferred completions in a call. They come with the next
+  // one, in their order: to ask for them at once would keep those waiting who are
+  // to be answered, and peers that sleep cost more to wake than a call. The forms
+  // of a timeout are Backend::Wait's. OK also when the time is over or a signal
+  // came.
   absl::Status SubmitAndWait(std::int64_t timeout_ns, int most);
   // Waits without touching the submission queue.
   absl::Status WaitOnly(std::int64_t timeout_ns);
@@ -126,8 +128,6 @@ class Ring {
   // Unavailable for what mends by itself.
   static absl::Status Refusal(int error);
   absl::Status FromWait(int result);
-  // There are completions that the kernel has not run.
-  bool HoldsBack() const;
 
   io_uring ring_{};
   bool initialised_ = false;

@@ -47,6 +47,7 @@ class Submissions {
     if (lent_ == nullptr) return std::nullopt;
     return lent_->Next(submission);
   }
+  bool KeepChunk(std::int32_t id) { return lent_->Keep(id); }
   void ReturnChunk(std::int32_t id) { lent_->Return(id); }
   std::optional<NativeSocket> NextAccepted(Submission& submission) {
     return accepted_.Next(submission);

@@ -38,6 +38,7 @@ class ShufflingBackend final : public Backend {
   std::optional<ReceivedChunk> NextChunk(Submission& submission) override {
     return real_->NextChunk(submission);
   }
+  bool KeepChunk(std::int32_t id) override { return real_->KeepChunk(id); }
   void ReturnChunk(std::int32_t id) override { real_->ReturnChunk(id); }
   std::optional<NativeSocket> NextAccepted(Submission& submission) override {
     return real_->NextAccepted(submission);

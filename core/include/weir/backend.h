@@ -431,6 +431,9 @@ class Backend {
     return std::nullopt;
   }
   virtual void ReturnChunk(std::int32_t) {}
+  // Whether the core may keep the chunk while a send of what is in it is in
+  // flight, for however long the peer makes that. False: too few are left.
+  virtual bool KeepChunk(std::int32_t) { return false; }
 
   // Takes the next connection that a kAcceptMany has accepted, if there is one:
   // the caller's to close. The socket was pushed onto the ready list when it came.
