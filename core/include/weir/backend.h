@@ -15,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "weir/events.h"
@@ -299,6 +300,26 @@ class ReadyList {
       socket->linked_ = false;
     }
     return socket;
+  }
+
+  // Takes all of them off the list, and returns the first. They are linked until
+  // they are unlinked one by one, and meanwhile are not put on the list again.
+  WatchedSocket* TakeAll() {
+    end_ = &head_;
+    return std::exchange(head_, nullptr);
+  }
+  // Of those that were taken: returns the one after `first`, null if it is the last.
+  static WatchedSocket* Unlink(WatchedSocket& first) {
+    first.linked_ = false;
+    return std::exchange(first.next_ready_, nullptr);
+  }
+  // Those that were taken from `first` on are the first of the list again.
+  void PutBack(WatchedSocket& first) {
+    WatchedSocket** end = &first.next_ready_;
+    while (*end != nullptr) end = &(*end)->next_ready_;
+    *end = head_;
+    if (head_ == nullptr) end_ = end;
+    head_ = &first;
   }
 
   // Puts a socket on the list without a report, unless it is there already: its
