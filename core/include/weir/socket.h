@@ -35,6 +35,9 @@ struct SocketFront {
   // nobody. To be looked at after the transfer.
   std::atomic<std::int64_t> concerns{0};
 };
+
+// What a Socket that is not open has: no transfer succeeds with it.
+inline constinit SocketFront no_socket{kInvalidSocket};
 }  // namespace internal
 
 // What a non-blocking transfer did. Would-block and the end of a stream are
@@ -91,8 +94,9 @@ struct ListenOptions {
 // and the system's words (P05).
 class Socket {
  public:
-  Socket() = default;
-  Socket(Socket&&) noexcept = default;
+  Socket() : front_(NoFront()) {}
+  Socket(Socket&& other) noexcept
+      : front_(std::exchange(other.front_, NoFront())) {}
   Socket& operator=(Socket&& other) noexcept;
   ~Socket();
 
@@ -133,7 +137,7 @@ class Socket {
   // not open does nothing.
   void Close();
 
-  bool is_open() const { return front_ != nullptr; }
+  bool is_open() const { return front_->native != kInvalidSocket; }
   explicit operator bool() const { return is_open(); }
   // For the system's own calls; kInvalidSocket if not open. Whoever drains an
   // edge registration through it calls Registration::Drained; connecting and
@@ -159,22 +163,18 @@ class Socket {
   // the call only. Of more than 64 buffers only the
   // first are used: a short transfer like any other.
   absl::StatusOr<Transfer> Receive(std::span<std::byte> buffer) {
-    std::int64_t tried = 0;
-    if (const internal::SocketFront* front = front_.get()) [[likely]] {
-      tried = platform::TryReceive(front->native, buffer);
-      if (ConcernsNobody(*front, tried)) [[likely]] return Moved(tried);
-    }
+    const internal::SocketFront& front = *front_;
+    const std::int64_t tried = platform::TryReceive(front.native, buffer);
+    if (ConcernsNobody(front, tried)) [[likely]] return Moved(tried);
     absl::StatusOr<Transfer> result = FinishReceive(buffer, tried);
     return InRegisters(result);
   }
   absl::StatusOr<Transfer> ReceiveVector(
       std::span<const std::span<std::byte>> buffers);
   absl::StatusOr<Transfer> Send(std::span<const std::byte> data) {
-    std::int64_t tried = 0;
-    if (const internal::SocketFront* front = front_.get()) [[likely]] {
-      tried = platform::TrySend(front->native, data);
-      if (ConcernsNobody(*front, tried)) [[likely]] return Moved(tried);
-    }
+    const internal::SocketFront& front = *front_;
+    const std::int64_t tried = platform::TrySend(front.native, data);
+    if (ConcernsNobody(front, tried)) [[likely]] return Moved(tried);
     absl::StatusOr<Transfer> result = FinishSend(data, tried);
     return InRegisters(result);
   }
@@ -228,17 +228,20 @@ class Socket {
       absl::StatusOr<Transfer>& result) {
     return std::move(result);
   }
-  // After a system call that has returned `tried`, unless the socket is not
-  // open.
+  // After a system call that has returned `tried`.
   absl::StatusOr<Transfer> FinishReceive(std::span<std::byte> buffer,
                                          std::int64_t tried);
   absl::StatusOr<Transfer> FinishSend(std::span<const std::byte> data,
                                       std::int64_t tried);
+  static std::shared_ptr<internal::SocketFront> NoFront() noexcept {
+    return {std::shared_ptr<internal::SocketFront>(), &internal::no_socket};
+  }
   // Null if it is not open.
   internal::SocketState* state() const;
   std::shared_ptr<internal::SocketState> shared_state() const;
 
-  // The base of a SocketState. Null if it is not open.
+  // The base of a SocketState, or NoFront(); never null, so that a transfer need
+  // not ask.
   std::shared_ptr<internal::SocketFront> front_;
 };
 
