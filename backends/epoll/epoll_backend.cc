@@ -78,9 +78,10 @@ class EpollBackend final : public Backend {
   }
 
   void Collect(ReadyList& ready) override {
+    ReadyList::Batch batch(ready);
     for (int i = 0; i < ready_; ++i) {
       const epoll_event& event = events_[static_cast<std::size_t>(i)];
-      ready.Report(*static_cast<WatchedSocket*>(event.data.ptr),
+      batch.Report(*static_cast<WatchedSocket*>(event.data.ptr),
                    ConditionsFromPollMask(event.events));
     }
     ready_ = 0;
