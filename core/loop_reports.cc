@@ -281,7 +281,7 @@ bool LoopCore::RunReadySockets(int& delivered) {
   Event event(ok_);
   int completions = 0;
   int ordinary = 0;
-  do {
+  for (;;) {
     WatchedSocket* const next = ReadyList::Unlink(*socket);
     auto& record = static_cast<LoopRecord&>(*socket);
     if (record.use == LoopRecord::Use::kEndpoint) {
@@ -293,9 +293,13 @@ bool LoopCore::RunReadySockets(int& delivered) {
     } else {
       delivered += int{Dispatch(registration)};
     }
+    if (next == nullptr) break;
+    if (stopped()) [[unlikely]] {
+      ready_.PutBack(*next);
+      break;
+    }
     socket = next;
-  } while (socket != nullptr && !stopped());
-  if (socket != nullptr) ready_.PutBack(*socket);
+  }
   delivered += ordinary;
   Count(counters_.events, static_cast<std::uint64_t>(ordinary));
   CountCompletions(completions);
