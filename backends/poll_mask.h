@@ -38,7 +38,8 @@ inline constexpr PollBit kPollBits[] = {
 // The bits that mean something as an index: every wait translates every event.
 // kPollPeerClosed is taken to just above the others.
 inline constexpr std::uint32_t kLowPollBits = 0x3f;
-inline constexpr std::uint32_t kMostFolded = kLowPollBits | kPollPeerClosed >> 7;
+inline constexpr std::uint32_t kMostFolded =
+    kLowPollBits | kPollPeerClosed >> 7;
 constexpr std::uint32_t FoldPollMask(std::uint32_t mask) {
   return (mask & kLowPollBits) | (mask & kPollPeerClosed) >> 7;
 }

@@ -226,9 +226,9 @@ void LoopCore::CallHandler(RegistrationRecord& record, Events events,
   MarkDirty(record);
 }
 
-// Tells the handler of a report of data, or of room for it, if nothing else about
-// it or the registration matters, with one thread. True if it did. `event` is
-// one that nothing is the matter with, for all such reports.
+// With one thread: tells the handler of a report of data, or of room for it, if
+// nothing else about it or the registration matters. True if it did. `event` is
+// one for all such reports, none of which has a failure to tell.
 inline bool LoopCore::DispatchOrdinary(RegistrationRecord& record,
                                        Event& event) {
   const Condition reported = ReadyList::Conditions(record);

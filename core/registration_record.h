@@ -44,8 +44,8 @@ class RegistrationRecord final
   }
 
   // Nothing about it asks for more than to be told what is reported: it is
-  // live, enabled, not a one-shot that has fired, nowhere one-shot where that is
-  // the mechanism's, in no doubt, and its socket stays what it is.
+  // live, enabled, no one-shot, nor watched as one where a watch stays, in no
+  // doubt, and its socket stays what it is.
   bool IsOrdinary(ReadinessModel model) const {
     return phase == Phase::kLive && state.enabled && !state.fired &&
            state.persistence == Persistence::kPersistent &&
@@ -55,10 +55,11 @@ class RegistrationRecord final
            IsSettled(socket->role.load(std::memory_order_relaxed));
   }
 
-  // `special` is what a loop for one thread has to look into when it is reported:
-  // of an ordinary registration all but the directions that it is interested in,
-  // of any other everything. Whatever may make it less than ordinary, or changes
-  // its interest, calls MakeSpecial(); what has looked into a report, Assess().
+  // `special` is what a loop for one thread has to look into when it is
+  // reported: of an ordinary registration all but the directions that it is
+  // interested in, of any other everything. Whatever may make it less than
+  // ordinary, or changes its interest, calls MakeSpecial(); what has looked into
+  // a report, Assess().
   void Assess(ReadinessModel model) {
     special = IsOrdinary(model) ? ~DirectionsOf(state.interest)
                                 : Condition::kAll;

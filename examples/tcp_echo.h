@@ -62,8 +62,8 @@ class EchoStream {
     std::size_t sent = 0;
   };
 
-  // Whatever the error, it is the end of the connection: what is left of a result
-  // is two words, in registers, and nothing to be destroyed.
+  // Whatever the error, it is the end of the connection. What is left of a
+  // result can stay in registers, with nothing to be destroyed later.
   static std::optional<weir::Transfer> Done(
       absl::StatusOr<weir::Transfer> result) {
     if (!result.ok()) [[unlikely]] return std::nullopt;

@@ -241,7 +241,8 @@ class ReadyList {
   ReadyList(const ReadyList&) = delete;
   ReadyList& operator=(const ReadyList&) = delete;
 
-  // Several reports in a row: while there is one, nothing else touches the list.
+  // Several reports in a row. While there is one, nothing else touches the
+  // list.
   class Batch {
    public:
     explicit Batch(ReadyList& list) : list_(list), end_(list.end_) {}
@@ -326,13 +327,14 @@ class ReadyList {
     return socket;
   }
 
-  // Takes all of them off the list, and returns the first. They are linked until
-  // they are unlinked one by one, and meanwhile are not put on the list again.
+  // Takes all of them off the list, and returns the first. They are linked
+  // until they are unlinked one by one, and meanwhile are not put on it again.
   WatchedSocket* TakeAll() {
     end_ = &head_;
     return std::exchange(head_, nullptr);
   }
-  // Of those that were taken: returns the one after `first`, null if it is the last.
+  // Of those that were taken: returns the one after `first`, null after the
+  // last.
   static WatchedSocket* Unlink(WatchedSocket& first) {
     first.linked_ = false;
     return std::exchange(first.next_ready_, nullptr);

@@ -221,9 +221,9 @@ class Socket {
   static Transfer Moved(std::int64_t bytes) {
     return {.bytes = static_cast<std::size_t>(bytes)};
   }
-  // Made anew out of `result`, which a function elsewhere has written to memory:
-  // a caller's own result need never be in memory then, and where all went well
-  // the compiler sees what it is.
+  // Made anew out of `result`, which a function elsewhere has written to
+  // memory: a caller's own result need never be in memory then, and where all
+  // went well the compiler sees what it is.
   static absl::StatusOr<Transfer> InRegisters(
       absl::StatusOr<Transfer>& result) {
     return std::move(result);
@@ -240,8 +240,8 @@ class Socket {
   internal::SocketState* state() const;
   std::shared_ptr<internal::SocketState> shared_state() const;
 
-  // The base of a SocketState, or NoFront(); never null, so that a transfer need
-  // not ask.
+  // The base of a SocketState, or NoFront(); never null, so that a transfer
+  // need not ask.
   std::shared_ptr<internal::SocketFront> front_;
 };
 
