@@ -35,21 +35,30 @@ inline constexpr PollBit kPollBits[] = {
     {POLLNVAL, Condition::kError},
 };
 
-// The low bits of a mask as an index: every wait translates every event.
+// The bits that mean something as an index: every wait translates every event.
+// kPollPeerClosed is taken to just above the others.
 inline constexpr std::uint32_t kLowPollBits = 0x3f;
-inline constexpr auto kConditionsOfLowPollBits = [] {
-  std::array<Condition, kLowPollBits + 1> table{};
-  for (std::uint32_t mask = 0; mask <= kLowPollBits; ++mask) {
+inline constexpr std::uint32_t kMostFolded =
+    kLowPollBits | kPollPeerClosed >> 7;
+constexpr std::uint32_t FoldPollMask(std::uint32_t mask) {
+  return (mask & kLowPollBits) | (mask & kPollPeerClosed) >> 7;
+}
+static_assert(kMostFolded == 0x7f);
+
+inline constexpr auto kConditionsOfFoldedPollMasks = [] {
+  std::array<Condition, kMostFolded + 1> table{};
+  for (std::uint32_t folded = 0; folded <= kMostFolded; ++folded) {
     for (const PollBit& bit : kPollBits) {
-      if ((mask & bit.mask) != 0) table[mask] |= bit.condition;
+      if ((folded & FoldPollMask(bit.mask)) != 0) {
+        table[folded] |= bit.condition;
+      }
     }
   }
   return table;
 }();
 
 constexpr Condition ConditionsFromPollMask(std::uint32_t mask) {
-  const Condition low = kConditionsOfLowPollBits[mask & kLowPollBits];
-  return (mask & kPollPeerClosed) == 0 ? low : low | Condition::kPeerClosed;
+  return kConditionsOfFoldedPollMasks[FoldPollMask(mask)];
 }
 
 constexpr std::uint32_t PollMaskFor(Condition conditions) {

@@ -40,7 +40,7 @@ void LoopCore::ApplyDrained(RegistrationRecord& record, Condition directions,
     // What was reported before is over; what comes later is reported later.
     ReadyList::DropConditions(record, directions);
   } else if (Has(ReadyList::Conditions(record), directions)) {
-    record.suspect |= directions;
+    Suspect(record, directions);
   }
   SuspectReportOnItsWay(record, directions);
   if (rules_.model == ReadinessModel::kSingleShot) {
@@ -58,13 +58,19 @@ void LoopCore::ApplyDrained(RegistrationRecord& record, Condition directions,
   }
 }
 
+void LoopCore::Suspect(RegistrationRecord& record, Condition conditions) {
+  if (conditions == Condition::kNone) return;
+  record.suspect |= conditions;
+  record.MakeSpecial();
+}
+
 // The kernel may have decided on a report that Collect has not brought yet.
 void LoopCore::SuspectReportOnItsWay(RegistrationRecord& record,
                                      Condition conditions) {
   if (rules_.model == ReadinessModel::kSingleShot) {
-    record.suspect |= conditions & record.armed.conditions;
+    Suspect(record, conditions & record.armed.conditions);
   } else if (has_leader_ && record.armed.conditions != Condition::kNone) {
-    record.suspect |= conditions;
+    Suspect(record, conditions);
     record.suspect_turn = turn_;
   }
 }

@@ -335,6 +335,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void ForgetClosed(LoopRecord& record);
   void DisarmAll();
   void Fail(RegistrationRecord& record, absl::Status status);
+  static void Suspect(RegistrationRecord& record, Condition conditions);
   void SuspectReportOnItsWay(RegistrationRecord& record,
                              Condition conditions);
   void LookAgain(RegistrationRecord& record);
@@ -352,12 +353,11 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   absl::Status PresumedFailure(SocketState& socket, SocketRole role,
                                absl::Status failure) const;
   bool Dispatch(RegistrationRecord& record);
-  bool DispatchHere(RegistrationRecord& record);
+  bool DispatchOrdinary(RegistrationRecord& record, Event& event);
   void DeliverRemoved(RegistrationRecord& record);
   void CallHandler(RegistrationRecord& record, Events events,
                    const absl::Status& status);
-  void CallHandlerHere(RegistrationRecord& record, Events events,
-                       const absl::Status& status);
+  void CallHandlerHere(RegistrationRecord& record, const Event& event);
   void ReplaceHandler(RegistrationRecord& record);
 
   // --- endpoints

@@ -27,6 +27,9 @@ class LoopRecord : public WatchedSocket {
   bool dirty = false;
   // What the mechanism watches, as far as it has reported.
   Watch armed;
+  // Of a registration (RegistrationRecord::Assess); here, beside what a report
+  // is, so that telling an ordinary one takes one look.
+  Condition special = Condition::kAll;
 
  protected:
   LoopRecord(Use record_use, NativeSocket socket)

@@ -212,6 +212,7 @@ void LoopCore::ApplyChange(RegistrationRecord& record,
                            RegistrationChange& change, bool enable) {
   if (record.phase != RegistrationRecord::Phase::kLive) return;
   ReadinessState& state = record.state;
+  record.MakeSpecial();
   SuspectReportOnItsWay(record, kDirections);
   if (change.interest.has_value()) state.interest = *change.interest;
   if (change.trigger.has_value()) state.trigger = *change.trigger;
@@ -248,6 +249,7 @@ absl::Status LoopCore::SetEnabled(
 void LoopCore::ApplyEnabled(RegistrationRecord& record, bool enabled) {
   if (record.phase != RegistrationRecord::Phase::kLive) return;
   record.state.enabled = enabled;
+  record.MakeSpecial();
   if (enabled) {
     SuspectReportOnItsWay(record, kDirections);
     LookAgain(record);
@@ -278,6 +280,7 @@ void LoopCore::BeginRemoval(RegistrationRecord& record, HandleFate fate) {
   if (record.phase != RegistrationRecord::Phase::kLive || ended_) return;
   record.live.store(false, std::memory_order_release);
   record.phase = RegistrationRecord::Phase::kRemoving;
+  record.MakeSpecial();
   Disarm(record);
   if (backend_->Forget(record, fate)) unsubmitted_ = true;
   if (record.socket->record.load(std::memory_order_relaxed) == &record) {
@@ -334,6 +337,7 @@ void LoopCore::RoleChanged(const std::shared_ptr<RegistrationRecord>& record) {
     // What was reported before tells of another life: an unconnected socket is
     // "closed".
     ReadyList::TakeConditions(*record);
+    record->MakeSpecial();
     SuspectReportOnItsWay(
         *record, kDirections | Condition::kPeerClosed | Condition::kClosed);
     LookAgain(*record);

@@ -1,6 +1,7 @@
 // The way up: what the mechanism reported, checked where it may be out of date,
 // told to the handler (R02, R04, R05, R17).
 
+#include <cassert>
 #include <memory>
 #include <utility>
 
@@ -191,11 +192,10 @@ absl::Status LoopCore::PresumedFailure(SocketState& socket, SocketRole role,
 }
 
 // With one thread.
-inline void LoopCore::CallHandlerHere(RegistrationRecord& record, Events events,
-                                      const absl::Status& status) {
-  Count(counters_.events);
+inline void LoopCore::CallHandlerHere(RegistrationRecord& record,
+                                      const Event& event) {
   record.running = true;
-  record.handler(Event(record, events, status));
+  record.handler(event);
   // Still running: the old one is not called while it is destroyed.
   while (record.next_handler) [[unlikely]] ReplaceHandler(record);
   record.running = false;
@@ -203,8 +203,10 @@ inline void LoopCore::CallHandlerHere(RegistrationRecord& record, Events events,
 
 void LoopCore::CallHandler(RegistrationRecord& record, Events events,
                            const absl::Status& status) {
-  if (!rules_.several_threads) return CallHandlerHere(record, events, status);
   Count(counters_.events);
+  if (!rules_.several_threads) {
+    return CallHandlerHere(record, Event(record, events, status));
+  }
   record.running = true;
   record.state.busy = true;
   Release();
@@ -224,23 +226,21 @@ void LoopCore::CallHandler(RegistrationRecord& record, Events events,
   MarkDirty(record);
 }
 
-// Tells the handler, if there is anything to tell, with one thread. True if it was
-// called.
-inline bool LoopCore::DispatchHere(RegistrationRecord& record) {
+// With one thread: tells the handler of a report of data, or of room for it, if
+// nothing else about it or the registration matters. True if it did. `event` is
+// one for all such reports, none of which has a failure to tell.
+inline bool LoopCore::DispatchOrdinary(RegistrationRecord& record,
+                                       Event& event) {
   const Condition reported = ReadyList::Conditions(record);
-  // A report of data, or of room for it, and nothing else that matters.
-  if (record.IsOrdinary() &&
-      IsSettled(record.socket->role.load(std::memory_order_relaxed)) &&
-      !Has(reported, ~kDirections)) [[likely]] {
-    const Events events =
-        TakeNews(record.state, reported & DirectionsOf(record.state.interest));
-    if (events != Events::kNone) [[likely]] {
-      ReadyList::TakeConditions(record);
-      CallHandlerHere(record, events, ok_);
-      return true;
-    }
-  }
-  return Dispatch(record);
+  if (Has(reported, record.special)) return false;
+  assert(reported == Condition::kNone || record.IsOrdinary(rules_.model));
+  const Events events = TakeNews(record.state, reported);
+  if (events == Events::kNone) return false;
+  ReadyList::TakeConditions(record);
+  event.record_ = &record;
+  event.events_ = events;
+  CallHandlerHere(record, event);
+  return true;
 }
 
 // With one thread. Returns how many handlers it called, those of the short ways
@@ -268,31 +268,45 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int LoopCore::RunEndpointHere(
 }
 
 bool LoopCore::RunReadySockets(int& delivered) {
-  WatchedSocket* socket = ready_.Pop();
-  if (socket == nullptr) return false;
+  if (ready_.empty()) return false;
   if (rules_.several_threads) {
-    auto& record = static_cast<LoopRecord&>(*socket);
+    auto& record = static_cast<LoopRecord&>(*ready_.Pop());
     delivered += record.use == LoopRecord::Use::kEndpoint
                      ? RunEndpoint(static_cast<Endpoint&>(record))
                      : int{Dispatch(static_cast<RegistrationRecord&>(record))};
     return true;
   }
+  WatchedSocket* socket = ready_.TakeAll();
   Frame& frame = *current_frame_;
+  Event event(ok_);
   int completions = 0;
-  do {
+  int ordinary = 0;
+  for (;;) {
+    WatchedSocket* const next = ReadyList::Unlink(*socket);
     auto& record = static_cast<LoopRecord&>(*socket);
     if (record.use == LoopRecord::Use::kEndpoint) {
       delivered += RunEndpointHere(frame, static_cast<Endpoint&>(record),
                                    completions);
-    } else if (DispatchHere(static_cast<RegistrationRecord&>(record))) {
-      ++delivered;
+    } else if (auto& registration = static_cast<RegistrationRecord&>(record);
+               DispatchOrdinary(registration, event)) [[likely]] {
+      ++ordinary;
+    } else {
+      delivered += int{Dispatch(registration)};
     }
-  } while (!stopped() && (socket = ready_.Pop()) != nullptr);
+    if (next == nullptr) break;
+    if (stopped()) [[unlikely]] {
+      ready_.PutBack(*next);
+      break;
+    }
+    socket = next;
+  }
+  delivered += ordinary;
+  Count(counters_.events, static_cast<std::uint64_t>(ordinary));
   CountCompletions(completions);
   return true;
 }
 
-// The same, whatever there is about it.
+// Tells the handler, if there is anything to tell. True if it was called.
 bool LoopCore::Dispatch(RegistrationRecord& record) {
   // It will be looked at again when its handler has returned (R17).
   if (record.running) return false;
@@ -327,6 +341,7 @@ bool LoopCore::Dispatch(RegistrationRecord& record) {
     record.socket->role.store(role, std::memory_order_relaxed);
     MarkDirty(record);
   }
+  if (!rules_.several_threads) record.Assess(rules_.model);
   if (events == Events::kNone) {
     // The watch may have been used up, or be of no use any more; and with
     // several threads it was quiet while the record waited here.

@@ -44,14 +44,27 @@ class RegistrationRecord final
   }
 
   // Nothing about it asks for more than to be told what is reported: it is
-  // live, enabled, not a one-shot that has fired, nowhere one-shot, not in its
-  // handler, and in no doubt. Each of these is 0 then.
-  bool IsOrdinary() const {
-    return (static_cast<unsigned>(phase) | unsigned{running} |
-            static_cast<unsigned>(suspect) | unsigned{!state.enabled} |
-            unsigned{state.fired} | static_cast<unsigned>(armed.persistence) |
-            static_cast<unsigned>(state.persistence)) == 0;
+  // live, enabled, no one-shot, nor watched as one where a watch stays, in no
+  // doubt, and its socket stays what it is.
+  bool IsOrdinary(ReadinessModel model) const {
+    return phase == Phase::kLive && state.enabled && !state.fired &&
+           state.persistence == Persistence::kPersistent &&
+           (model == ReadinessModel::kSingleShot ||
+            armed.persistence == Persistence::kPersistent) &&
+           suspect == Condition::kNone &&
+           IsSettled(socket->role.load(std::memory_order_relaxed));
   }
+
+  // `special` is what a loop for one thread has to look into when it is
+  // reported: of an ordinary registration all but the directions that it is
+  // interested in, of any other everything. Whatever may make it less than
+  // ordinary, or changes its interest, calls MakeSpecial(); what has looked into
+  // a report, Assess().
+  void Assess(ReadinessModel model) {
+    special = IsOrdinary(model) ? ~DirectionsOf(state.interest)
+                                : Condition::kAll;
+  }
+  void MakeSpecial() { special = Condition::kAll; }
 
   const std::shared_ptr<SocketState> socket;
   const std::shared_ptr<LoopCore> loop;

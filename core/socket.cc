@@ -130,17 +130,18 @@ std::size_t TotalSize(auto buffers) {
 Socket::Socket(std::shared_ptr<SocketState> state) : front_(std::move(state)) {}
 
 SocketState* Socket::state() const {
-  return static_cast<SocketState*>(front_.get());
+  return is_open() ? static_cast<SocketState*>(front_.get()) : nullptr;
 }
 
 std::shared_ptr<SocketState> Socket::shared_state() const {
+  if (!is_open()) return nullptr;
   return std::static_pointer_cast<SocketState>(front_);
 }
 
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this != &other) {
     Close();
-    front_ = std::move(other.front_);
+    front_ = std::exchange(other.front_, NoFront());
   }
   return *this;
 }
@@ -242,12 +243,12 @@ absl::StatusOr<NativeSocket> Socket::Release() {
   }
   state()->LetGoOfHandle();
   state()->closed.store(true);
-  return std::exchange(front_, nullptr)->native;
+  return std::exchange(front_, NoFront())->native;
 }
 
 void Socket::Close() {
   const std::shared_ptr<SocketState> state = shared_state();
-  front_ = nullptr;
+  front_ = NoFront();
   if (state == nullptr || state->closed.exchange(true)) return;
   const auto record = state->Registration();
   if (record == nullptr) {
@@ -264,11 +265,11 @@ NativeSocket Socket::native() const {
 }
 
 AddressFamily Socket::family() const {
-  return front_ == nullptr ? AddressFamily::kUnspecified : state()->family;
+  return is_open() ? state()->family : AddressFamily::kUnspecified;
 }
 
 SocketType Socket::type() const {
-  return front_ == nullptr ? SocketType::kStream : state()->type;
+  return is_open() ? state()->type : SocketType::kStream;
 }
 
 absl::Status Socket::Bind(const SocketAddress& address) {

@@ -120,16 +120,20 @@ class SocketState final : public SocketFront {
 
  private:
   bool Concerns(std::uint8_t bits) const {
-    return (concerns.load(std::memory_order_relaxed) & bits) != 0;
+    return (concerns.load(std::memory_order_relaxed) & InConcerns(bits)) != 0;
   }
   void SetConcern(std::uint8_t bits, bool on) {
-    const std::uint8_t now = concerns.load(std::memory_order_relaxed);
-    if (on && (now & bits) != bits) {
-      concerns.fetch_or(bits, std::memory_order_relaxed);
-    } else if (!on && (now & bits) != 0) {
-      concerns.fetch_and(static_cast<std::uint8_t>(~bits),
-                         std::memory_order_relaxed);
+    const std::int64_t mask = InConcerns(bits);
+    const std::int64_t now = concerns.load(std::memory_order_relaxed);
+    if (on && (now & mask) != mask) {
+      concerns.fetch_or(mask, std::memory_order_relaxed);
+    } else if (!on && (now & mask) != 0) {
+      concerns.fetch_and(~mask, std::memory_order_relaxed);
     }
+  }
+  // At the top, so that each is more than any transfer moves.
+  static constexpr std::int64_t InConcerns(std::uint8_t bits) {
+    return std::int64_t{bits} << 56;
   }
   void TellDrained(Condition direction, bool short_transfer);
   void TellEndRead();

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "examples/echo_apis.h"
 #include "examples/example_main.h"
 #include "examples/tcp_echo.h"
@@ -13,19 +14,23 @@
 namespace examples {
 namespace {
 
+// Not compiled into the handler, most of whose events change nothing.
+ABSL_ATTRIBUTE_NOINLINE void WaitFor(weir::Interest next,
+                                     const weir::Event& event) {
+  if (next == weir::Interest::kNone) return;
+  event.registration().Modify({.interest = next}).IgnoreError();
+}
+
 void Serve(weir::EventLoop& loop, weir::Socket socket) {
   auto stream = std::make_unique<EchoStream>(std::move(socket));
   weir::Socket& registered = stream->socket();
   // The handler owns the connection: it is destroyed after its last event.
   const auto registration = loop.Register(
       registered, {.interest = weir::Interest::kReadable},
-      [stream = std::move(stream),
-       interest = weir::Interest::kReadable](const weir::Event& event) mutable {
-        if (event.removed()) return;
+      [stream = std::move(stream)](const weir::Event& event) {
+        const weir::Interest before = stream->waits_for();
         const weir::Interest next = stream->OnEvent(event);
-        if (next == interest || next == weir::Interest::kNone) return;
-        interest = next;
-        event.registration().Modify({.interest = next}).IgnoreError();
+        if (next != before) [[unlikely]] WaitFor(next, event);
       });
   if (!registration.ok()) {
     Log(std::string(registration.status().message()));

@@ -1,6 +1,5 @@
 #include "examples/tcp_echo.h"
 
-#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -46,46 +45,24 @@ void AcceptStreams(weir::EventLoop& loop, weir::Socket listener,
       }));
 }
 
-inline bool EchoStream::Receive() {
-  // One for all connections of a thread: it is empty again before the next.
-  thread_local std::array<std::byte, 64 * 1024> buffer;
-  const absl::StatusOr<weir::Transfer> received = socket_.Receive(buffer);
-  if (!received.ok()) return false;
-  // The peer will send no more, and all it sent has been answered; closing
-  // lets the answers go out.
-  if (received->end_of_stream) return false;
-  if (received->would_block) return true;
-  const auto data = std::span<const std::byte>(buffer).first(received->bytes);
-  const absl::StatusOr<weir::Transfer> sent = socket_.Send(data);
-  if (!sent.ok()) return false;
-  const auto rest = data.subspan(sent->bytes);
-  if (!rest.empty()) unsent_.assign(rest.begin(), rest.end());
-  return true;
+weir::Interest EchoStream::Keep(std::span<const std::byte> rest) {
+  unsent_ = std::make_unique<Unsent>();
+  unsent_->bytes.assign(rest.begin(), rest.end());
+  return weir::Interest::kWritable;
 }
 
-weir::Interest EchoStream::OnEvent(const weir::Event& event) {
-  // A reset, say: there is nobody to send anything to.
-  const bool open =
-      !event.error() && (unsent_.empty() ? Receive() : SendUnsent());
-  if (!open) {
-    socket_.Close();
-    return weir::Interest::kNone;
-  }
-  return unsent_.empty() ? weir::Interest::kReadable
-                         : weir::Interest::kWritable;
+weir::Interest EchoStream::SendUnsent() {
+  const absl::StatusOr<weir::Transfer> sent = socket_.Send(
+      std::span<const std::byte>(unsent_->bytes).subspan(unsent_->sent));
+  if (!sent.ok()) return Close();
+  unsent_->sent += sent->bytes;
+  if (unsent_->sent == unsent_->bytes.size()) unsent_ = nullptr;
+  return waits_for();
 }
 
-bool EchoStream::SendUnsent() {
-  const absl::StatusOr<weir::Transfer> sent =
-      socket_.Send(std::span<const std::byte>(unsent_).subspan(sent_));
-  if (!sent.ok()) return false;
-  sent_ += sent->bytes;
-  if (sent_ == unsent_.size()) {
-    // Gives the memory back too, which clear() would not.
-    unsent_ = std::vector<std::byte>();
-    sent_ = 0;
-  }
-  return true;
+weir::Interest EchoStream::Close() {
+  socket_.Close();
+  return weir::Interest::kNone;
 }
 
 }  // namespace examples

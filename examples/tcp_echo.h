@@ -4,12 +4,17 @@
 #ifndef WEIR_EXAMPLES_TCP_ECHO_H_
 #define WEIR_EXAMPLES_TCP_ECHO_H_
 
+#include <array>
 #include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weir/event_loop.h"
 #include "weir/events.h"
@@ -42,18 +47,61 @@ class EchoStream {
 
   weir::Socket& socket() { return socket_; }
 
+  weir::Interest waits_for() const {
+    return unsent_ == nullptr ? weir::Interest::kReadable
+                              : weir::Interest::kWritable;
+  }
+
   // Receives or sends once. Returns what to wait for next; kNone says that the
   // connection is over and has been closed.
   weir::Interest OnEvent(const weir::Event& event);
 
  private:
-  bool Receive();
-  bool SendUnsent();
+  struct Unsent {
+    std::vector<std::byte> bytes;
+    std::size_t sent = 0;
+  };
+
+  // Whatever the error, it is the end of the connection. What is left of a
+  // result can stay in registers, with nothing to be destroyed later.
+  static std::optional<weir::Transfer> Done(
+      absl::StatusOr<weir::Transfer> result) {
+    if (!result.ok()) [[unlikely]] return std::nullopt;
+    return *result;
+  }
+
+  weir::Interest Keep(std::span<const std::byte> rest);
+  weir::Interest SendUnsent();
+  weir::Interest Close();
 
   weir::Socket socket_;
-  std::vector<std::byte> unsent_;
-  std::size_t sent_ = 0;  // of unsent_
+  // Null while there is nothing.
+  std::unique_ptr<Unsent> unsent_;
 };
+
+// In the header, to be compiled into the handler: this is all that a server
+// does for most messages.
+inline weir::Interest EchoStream::OnEvent(const weir::Event& event) {
+  constexpr weir::Events kOver = weir::Events::kError | weir::Events::kRemoved;
+  // A reset, say: there is nobody to send anything to.
+  if (weir::Has(event.events(), kOver)) [[unlikely]] return Close();
+  if (unsent_ != nullptr) [[unlikely]] return SendUnsent();
+  // One for all connections of a thread: it is empty again before the next.
+  static thread_local std::array<std::byte, 64 * 1024> memory;
+  const std::span<std::byte> buffer = memory;
+  std::optional<weir::Transfer> received = Done(socket_.Receive(buffer));
+  // The peer will send no more, and all it sent has been answered; closing
+  // lets the answers go out.
+  if (!received || received->end_of_stream) [[unlikely]] return Close();
+  if (received->would_block) [[unlikely]] return weir::Interest::kReadable;
+  const std::span<const std::byte> data = buffer.first(received->bytes);
+  std::optional<weir::Transfer> sent = Done(socket_.Send(data));
+  if (!sent) [[unlikely]] return Close();
+  if (sent->bytes < data.size()) [[unlikely]] {
+    return Keep(data.subspan(sent->bytes));
+  }
+  return weir::Interest::kReadable;
+}
 
 }  // namespace examples
 

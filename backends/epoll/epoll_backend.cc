@@ -26,7 +26,9 @@ class EpollBackend final : public Backend {
   EpollBackend(int descriptor, platform::WakeUp wake_up, int max_events)
       : epoll_(descriptor),
         wake_up_(std::move(wake_up)),
-        events_(static_cast<std::size_t>(max_events)) {}
+        events_(static_cast<std::size_t>(max_events)) {
+    linked_already_.Push(wake_up_socket_);
+  }
   ~EpollBackend() override { close(epoll_); }
 
   // The wake-up is edge-triggered: each signal is one event and none has to be
@@ -34,7 +36,7 @@ class EpollBackend final : public Backend {
   absl::Status WatchWakeUp() {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLET;
-    event.data.ptr = nullptr;
+    event.data.ptr = static_cast<WatchedSocket*>(&wake_up_socket_);
     if (epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_up_.descriptor(), &event) != 0) {
       return platform::SystemError(errno, "epoll_ctl ADD");
     }
@@ -76,10 +78,10 @@ class EpollBackend final : public Backend {
   }
 
   void Collect(ReadyList& ready) override {
+    ReadyList::Batch batch(ready);
     for (int i = 0; i < ready_; ++i) {
       const epoll_event& event = events_[static_cast<std::size_t>(i)];
-      if (event.data.ptr == nullptr) continue;  // the wake-up
-      ready.Report(*static_cast<WatchedSocket*>(event.data.ptr),
+      batch.Report(*static_cast<WatchedSocket*>(event.data.ptr),
                    ConditionsFromPollMask(event.events));
     }
     ready_ = 0;
@@ -96,6 +98,12 @@ class EpollBackend final : public Backend {
   }
 
  private:
+  // What the wake-up is reported of, like any other. It is on a list for ever,
+  // and so no other list takes it.
+  struct WakeUpSocket final : WatchedSocket {
+    WakeUpSocket() : WatchedSocket(kInvalidSocket) {}
+  };
+
   static const char* Describe(int operation) {
     switch (operation) {
       case EPOLL_CTL_ADD:
@@ -137,6 +145,8 @@ class EpollBackend final : public Backend {
 
   const int epoll_;
   platform::WakeUp wake_up_;
+  WakeUpSocket wake_up_socket_;
+  ReadyList linked_already_;
   std::vector<epoll_event> events_;
   int ready_ = 0;
   bool has_pwait2_ = true;

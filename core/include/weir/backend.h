@@ -15,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "weir/events.h"
@@ -238,13 +239,38 @@ class ReadyList {
   ReadyList(const ReadyList&) = delete;
   ReadyList& operator=(const ReadyList&) = delete;
 
+  // Several reports in a row. While there is one, nothing else touches the
+  // list.
+  class Batch {
+   public:
+    explicit Batch(ReadyList& list) : list_(list), end_(list.end_) {}
+    Batch(const Batch&) = delete;
+    Batch& operator=(const Batch&) = delete;
+    ~Batch() { list_.end_ = end_; }
+
+    // As those of the list.
+    void Report(WatchedSocket& socket, Condition conditions) {
+      socket.reported_ |= conditions;
+      socket.ended_ = true;
+      Push(socket);
+    }
+    void Push(WatchedSocket& socket) {
+      if (socket.linked_) return;
+      socket.linked_ = true;
+      *end_ = &socket;
+      end_ = &socket.next_ready_;
+    }
+
+   private:
+    ReadyList& list_;
+    WatchedSocket** end_;  // in a register, which list_.end_ cannot be
+  };
+
   // `socket` has these conditions. In the single-shot model this also says
   // that its watch has ended; with kNone it says only that (the kernel gave
   // the watch up by itself, and the core will arm anew).
   void Report(WatchedSocket& socket, Condition conditions) {
-    socket.reported_ |= conditions;
-    socket.ended_ = true;
-    Push(socket);
+    Batch(*this).Report(socket, conditions);
   }
 
   // The same, if it cannot be told whether the report is of the present watch or
@@ -299,14 +325,30 @@ class ReadyList {
     return socket;
   }
 
+  // Takes all of them off the list, and returns the first. They are linked
+  // until they are unlinked one by one, and meanwhile are not put on it again.
+  WatchedSocket* TakeAll() {
+    end_ = &head_;
+    return std::exchange(head_, nullptr);
+  }
+  // Of those that were taken: returns the one after `first`, null after the
+  // last.
+  static WatchedSocket* Unlink(WatchedSocket& first) {
+    first.linked_ = false;
+    return std::exchange(first.next_ready_, nullptr);
+  }
+  // Those that were taken from `first` on are the first of the list again.
+  void PutBack(WatchedSocket& first) {
+    WatchedSocket** end = &first.next_ready_;
+    while (*end != nullptr) end = &(*end)->next_ready_;
+    *end = head_;
+    if (head_ == nullptr) end_ = end;
+    head_ = &first;
+  }
+
   // Puts a socket on the list without a report, unless it is there already: its
   // watch goes on, and the core looks at the socket's present state.
-  void Push(WatchedSocket& socket) {
-    if (socket.linked_) return;
-    socket.linked_ = true;
-    *end_ = &socket;
-    end_ = &socket.next_ready_;
-  }
+  void Push(WatchedSocket& socket) { Batch(*this).Push(socket); }
 
   static WatchedSocket* Next(const WatchedSocket& socket) {
     return socket.next_ready_;

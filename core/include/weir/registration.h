@@ -38,13 +38,14 @@ class Event {
 
  private:
   friend class internal::LoopCore;
+  explicit Event(const absl::Status& status) : status_(&status) {}
   Event(internal::RegistrationRecord& record, Events events,
         const absl::Status& status)
       : record_(&record), status_(&status), events_(events) {}
 
-  internal::RegistrationRecord* record_;
+  internal::RegistrationRecord* record_ = nullptr;
   const absl::Status* status_;
-  Events events_;
+  Events events_ = Events::kNone;
 };
 
 // Runs on a thread that runs the loop, never inside a call that caused it,

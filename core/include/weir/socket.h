@@ -30,10 +30,14 @@ class SocketAttacher;
 // The part of a SocketState that a transfer that succeeds needs to see.
 struct SocketFront {
   const NativeSocket native;
-  // Not 0: a registration wants to know of some transfers. To be looked at
-  // after the transfer.
-  std::atomic<std::uint8_t> concerns{0};
+  // 0, or if a registration wants to know of some transfers, more than any
+  // transfer moves: what has moved more has moved something, and concerns
+  // nobody. To be looked at after the transfer.
+  std::atomic<std::int64_t> concerns{0};
 };
+
+// What a Socket that is not open has: no transfer succeeds with it.
+inline constinit SocketFront no_socket{kInvalidSocket};
 }  // namespace internal
 
 // What a non-blocking transfer did. Would-block and the end of a stream are
@@ -90,8 +94,9 @@ struct ListenOptions {
 // and the system's words (P05).
 class Socket {
  public:
-  Socket() = default;
-  Socket(Socket&&) noexcept = default;
+  Socket() : front_(NoFront()) {}
+  Socket(Socket&& other) noexcept
+      : front_(std::exchange(other.front_, NoFront())) {}
   Socket& operator=(Socket&& other) noexcept;
   ~Socket();
 
@@ -132,7 +137,7 @@ class Socket {
   // not open does nothing.
   void Close();
 
-  bool is_open() const { return front_ != nullptr; }
+  bool is_open() const { return front_->native != kInvalidSocket; }
   explicit operator bool() const { return is_open(); }
   // For the system's own calls; kInvalidSocket if not open. Whoever drains an
   // edge registration through it calls Registration::Drained; connecting and
@@ -158,26 +163,20 @@ class Socket {
   // the call only. Of more than 64 buffers only the
   // first are used: a short transfer like any other.
   absl::StatusOr<Transfer> Receive(std::span<std::byte> buffer) {
-    if (front_ == nullptr) [[unlikely]] {
-      return FinishReceive(buffer, 0);
-    }
-    const std::int64_t tried = platform::TryReceive(front_->native, buffer);
-    if (tried > 0 && Unconcerned()) [[likely]] {
-      return Moved(tried);
-    }
-    return FinishReceive(buffer, tried);
+    const internal::SocketFront& front = *front_;
+    const std::int64_t tried = platform::TryReceive(front.native, buffer);
+    if (ConcernsNobody(front, tried)) [[likely]] return Moved(tried);
+    absl::StatusOr<Transfer> result = FinishReceive(buffer, tried);
+    return InRegisters(result);
   }
   absl::StatusOr<Transfer> ReceiveVector(
       std::span<const std::span<std::byte>> buffers);
   absl::StatusOr<Transfer> Send(std::span<const std::byte> data) {
-    if (front_ == nullptr) [[unlikely]] {
-      return FinishSend(data, 0);
-    }
-    const std::int64_t tried = platform::TrySend(front_->native, data);
-    if (tried > 0 && Unconcerned()) [[likely]] {
-      return Moved(tried);
-    }
-    return FinishSend(data, tried);
+    const internal::SocketFront& front = *front_;
+    const std::int64_t tried = platform::TrySend(front.native, data);
+    if (ConcernsNobody(front, tried)) [[likely]] return Moved(tried);
+    absl::StatusOr<Transfer> result = FinishSend(data, tried);
+    return InRegisters(result);
   }
   absl::StatusOr<Transfer> SendVector(
       std::span<const std::span<const std::byte>> data);
@@ -214,23 +213,35 @@ class Socket {
   friend class internal::SocketAttacher;
   explicit Socket(std::shared_ptr<internal::SocketState> state);
 
-  bool Unconcerned() const {
-    return front_->concerns.load(std::memory_order_relaxed) == 0;
+  // A transfer that has moved something, and of which nobody wants to know.
+  static bool ConcernsNobody(const internal::SocketFront& front,
+                             std::int64_t moved) {
+    return moved > front.concerns.load(std::memory_order_relaxed);
   }
   static Transfer Moved(std::int64_t bytes) {
     return {.bytes = static_cast<std::size_t>(bytes)};
   }
-  // After a system call that has returned `tried`, unless the socket is not
-  // open.
+  // Made anew out of `result`, which a function elsewhere has written to
+  // memory: a caller's own result need never be in memory then, and where all
+  // went well the compiler sees what it is.
+  static absl::StatusOr<Transfer> InRegisters(
+      absl::StatusOr<Transfer>& result) {
+    return std::move(result);
+  }
+  // After a system call that has returned `tried`.
   absl::StatusOr<Transfer> FinishReceive(std::span<std::byte> buffer,
                                          std::int64_t tried);
   absl::StatusOr<Transfer> FinishSend(std::span<const std::byte> data,
                                       std::int64_t tried);
+  static std::shared_ptr<internal::SocketFront> NoFront() noexcept {
+    return {std::shared_ptr<internal::SocketFront>(), &internal::no_socket};
+  }
   // Null if it is not open.
   internal::SocketState* state() const;
   std::shared_ptr<internal::SocketState> shared_state() const;
 
-  // The base of a SocketState. Null if it is not open.
+  // The base of a SocketState, or NoFront(); never null, so that a transfer
+  // need not ask.
   std::shared_ptr<internal::SocketFront> front_;
 };
 
