@@ -176,7 +176,7 @@ class Endpoint final : public LoopRecord {
   // How often it was to run once more in which turn, so that a chain of operations
   // that always succeed does not keep the turn from ending.
   std::uint8_t runs = 0;
-  std::uint32_t last_turn = 0;
+  std::uint16_t last_turn = 0;
   // Made by the thread that runs the endpoint.
   std::unique_ptr<EndpointSubmissions> submissions;
   // In the loop's list of its endpoints, which has a reference of each.
@@ -597,8 +597,6 @@ class Endpoint final : public LoopRecord {
   bool paused_ : 1 = false;
   // The receiver waits for something to mend, as for descriptors to come back.
   bool resting_ : 1 = false;
-  // The next indication belongs to a thread that has been told so.
-  bool handed_over_ : 1 = false;
   // The mechanism has the first of the queue; of sends, several buffers.
   bool receive_submitted_ : 1 = false;
   bool send_submitted_ : 1 = false;

@@ -120,7 +120,7 @@ int Endpoint::ShutDown(Condition conditions, SubmissionResults results) {
   Lock();
   closing_ = true;
   // The threads that were to indicate something have left.
-  handed_over_ = false;
+  if (has_extras()) own().handed_over = false;
   if (receive_submitted_ && !results.has_received) {
     results.has_received = true;
     results.received = -platform::kCancelledCode;

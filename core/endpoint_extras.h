@@ -52,8 +52,10 @@ struct EndpointExtras {
   // Of Send and SendCopy, but for what is corked, or sent without a record.
   // Read by any thread.
   std::atomic<std::uint64_t> unsent{0};
-  // The endpoint's lock, with several threads.
+  // With several threads: the endpoint's lock, and that the next indication
+  // belongs to a thread that has been told so.
   Mutex mu;
+  bool handed_over = false;
 };
 
 // With what submissions have ended.

@@ -33,21 +33,22 @@ int Endpoint::Indicate() {
 
 // If its own thread has left the loop, any will do.
 bool Endpoint::MayIndicateHere(OperationRecord& record) {
+  bool& handed_over = own().handed_over;
   if (LoopCore::CurrentFrame()->id == record.thread) {
-    handed_over_ = false;
+    handed_over = false;
     return true;
   }
-  if (handed_over_) return false;
+  if (handed_over) return false;
   LoopCore::Scope scope(*loop_);
-  handed_over_ = loop_->PostToFrame(record.thread, [keep = CountedRef(*this)] {
+  handed_over = loop_->PostToFrame(record.thread, [keep = CountedRef(*this)] {
     keep->Lock();
-    keep->handed_over_ = false;
+    keep->own().handed_over = false;
     keep->Unlock();
     const int told = keep->Run(Condition::kNone, SubmissionResults());
     LoopCore::Scope counting(*keep->loop_);
     keep->loop_->CountCompletions(told);
   });
-  return !handed_over_;
+  return !handed_over;
 }
 
 // Whether another round would find nothing to do, this one having called `told`

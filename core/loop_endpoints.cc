@@ -72,7 +72,7 @@ absl::Status LoopCore::Adopt(const CountedRef<Endpoint>& endpoint) {
 
 void LoopCore::Schedule(Endpoint& endpoint, bool later) {
   if (ReadyList::linked(endpoint)) return;
-  const auto turn = static_cast<std::uint32_t>(turn_);
+  const auto turn = static_cast<std::uint16_t>(turn_);
   if (endpoint.last_turn != turn) {
     endpoint.last_turn = turn;
     endpoint.runs = 0;
