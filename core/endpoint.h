@@ -79,8 +79,11 @@ class Endpoint final : public LoopRecord {
                                          const SocketAddress& destination);
 
   // What goes on until the close: one of these.
-  using Receiver =
-      std::variant<ReceiveHandler, AcceptHandler, DatagramsHandler>;
+  struct Accepting {
+    AcceptHandler handler;
+    AcceptingOptions options;
+  };
+  using Receiver = std::variant<ReceiveHandler, Accepting, DatagramsHandler>;
   absl::Status StartReceiving(Receiver receiver, const char* operation);
   absl::Status PauseReceiving(bool paused, const char* operation);
   // Has what waits to receive try again: this side has ended that, which some
@@ -591,12 +594,13 @@ class Endpoint final : public LoopRecord {
   bool unreachable_ : 1 = false;
   bool finished_ : 1 = false;
   bool refused_ : 1 = false;
-  bool refusal_told_ : 1 = false;
   // Persistent model: the mechanism has been asked to watch.
   bool watched_ : 1 = false;
   bool paused_ : 1 = false;
   // The receiver waits for something to mend, as for descriptors to come back.
   bool resting_ : 1 = false;
+  // The receive that goes on by itself has brought something.
+  bool has_lent_ : 1 = false;
   // The mechanism has the first of the queue; of sends, several buffers.
   bool receive_submitted_ : 1 = false;
   bool send_submitted_ : 1 = false;

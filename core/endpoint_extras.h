@@ -45,7 +45,10 @@ struct EndpointExtras {
   absl::Status receive_failure;
   // What accepts, or receives datagrams, by itself.
   AcceptHandler accept_handler;
+  AcceptingOptions accepting;
   DatagramsHandler datagrams_handler;
+  // One of them has been told why the mechanism refuses the socket.
+  bool refusal_told = false;
   CloseHandler close_handler;
   // What the handle is of no use without.
   std::shared_ptr<void> source;

@@ -35,8 +35,9 @@ bool IsOfNetwork(const absl::Status& status) {
 void Endpoint::TakeReceiver(Receiver receiver) {
   if (auto* stream = std::get_if<ReceiveHandler>(&receiver)) {
     receive_handler_ = std::move(*stream);
-  } else if (auto* accepts = std::get_if<AcceptHandler>(&receiver)) {
-    own().accept_handler = std::move(*accepts);
+  } else if (auto* accepting = std::get_if<Accepting>(&receiver)) {
+    own().accept_handler = std::move(accepting->handler);
+    own().accepting = accepting->options;
   } else {
     own().datagrams_handler =
         std::move(std::get<DatagramsHandler>(receiver));
@@ -71,9 +72,8 @@ int Endpoint::Lend() {
 // Told once. The last indication of those that go on is that of the close.
 int Endpoint::LendRefusal() {
   if (receive_handler_) return EndReceiver(extras().failure);
-  if (refusal_told_) return 0;
-  refusal_told_ = true;
   EndpointExtras& mine = own();
+  if (std::exchange(mine.refusal_told, true)) return 0;
   absl::Status status = mine.failure;
   Unlock();
   if (mine.accept_handler) {
@@ -148,7 +148,10 @@ int Endpoint::LendAccepted() {
     }
     absl::StatusOr<AcceptedStream> accepted;
     if (outcome.ok()) {
-      accepted = MakeAccepted(outcome.socket, family_, outcome.peer, *loop_);
+      accepted = MakeAccepted(
+          outcome.socket, family_,
+          extras().accepting.peer_address ? outcome.peer : SocketAddress(),
+          *loop_);
       if (!accepted.ok() && loop_->stopped()) return told;
     } else {
       accepted = platform::SystemError(outcome.error, "accept");

@@ -69,7 +69,7 @@ inline bool Endpoint::IsCalm() const {
 }
 
 inline bool Endpoint::LendsCalmly() const {
-  return receive_submitted_ && !several_threads_ && !paused_ && !again_ &&
+  return receive_submitted_ && has_lent_ && !several_threads_ && !paused_ && !again_ &&
          !cancel_receive_ && !cancel_send_ && !closing_ && !refused_ &&
          extras().receives.empty() && extras().ended.empty() && extras().resets.empty() &&
          extras().failure.ok() && !broken_.load(std::memory_order_relaxed) &&
@@ -150,10 +150,11 @@ void Endpoint::Settle(bool again) {
     if (WaitsToSend()) conditions |= Condition::kWritable;
     if (loop_->readiness_model() == ReadinessModel::kSingleShot) {
       // Of a receive that goes on by itself the kernel can forget to tell how it
-      // ends (see Progress): a watch for nothing but that costs nothing until
-      // then.
+      // ends, once it has received something (see TakeTurningPoints): a watch
+      // for nothing but that costs nothing until then.
       if (conditions != Condition::kNone ||
-          (ReceivesWithoutEnd() && !hangup_reported_) || waits_for_reset) {
+          (ReceivesWithoutEnd() && has_lent_ && !hangup_reported_) ||
+          waits_for_reset) {
         watch = {.present = true,
                  .conditions = conditions,
                  .trigger = Trigger::kLevel,

@@ -217,6 +217,7 @@ bool Endpoint::LendChunk() {
   }
   if (!chunk.has_value()) return false;
   loop_->CountLentBuffer();
+  has_lent_ = true;
   Unlock();
   receive_handler_(Received{.data = chunk->data, .status = {}});
   Lock();
@@ -251,10 +252,13 @@ bool Endpoint::LendSubmittedAccept() {
     native = loop_->NextAccepted(submissions->receive);
   }
   if (!native.has_value()) return false;
-  // Of one that was reset while it waited, the system has forgotten it.
-  const absl::StatusOr<SocketAddress> peer = platform::PeerAddress(*native);
-  absl::StatusOr<AcceptedStream> accepted = MakeAccepted(
-      *native, family_, peer.ok() ? *peer : SocketAddress(), *loop_);
+  SocketAddress peer;
+  if (extras().accepting.peer_address) {
+    // Of one that was reset while it waited, the system has forgotten it.
+    peer = platform::PeerAddress(*native).value_or(SocketAddress());
+  }
+  absl::StatusOr<AcceptedStream> accepted =
+      MakeAccepted(*native, family_, peer, *loop_);
   if (!accepted.ok() && loop_->stopped()) return false;
   TellAccepted(std::move(accepted));
   return true;

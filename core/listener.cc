@@ -69,10 +69,12 @@ absl::Status Listener::Accept(AcceptHandler handler,
   return endpoint_->Start(record, "accept", options);
 }
 
-absl::Status Listener::StartAccepting(AcceptHandler handler) {
+absl::Status Listener::StartAccepting(AcceptHandler handler,
+                                      const AcceptingOptions& options) {
   if (endpoint_ == nullptr) return Of(endpoint_).Check("start accepting");
   if (!handler) return NoHandler("start accepting");
-  return endpoint_->StartReceiving(std::move(handler), "start accepting");
+  return endpoint_->StartReceiving(
+      Endpoint::Accepting{std::move(handler), options}, "start accepting");
 }
 
 absl::Status Listener::PauseAccepting() {

@@ -42,7 +42,8 @@ void AcceptStreams(weir::EventLoop& loop, weir::Socket listener,
           absl::StatusOr<weir::AcceptedStream>&& accepted) mutable {
         if (!accepted.ok()) return LogOnce(accepted.status());
         serve(std::move(accepted->stream));
-      }));
+      },
+      {.peer_address = false}));
 }
 
 weir::Interest EchoStream::Keep(std::span<const std::byte> rest) {

@@ -72,6 +72,24 @@ TEST_P(AcceptOperation, R21_PostedAcceptsTakeOneEachInOrder) {
   }
 }
 
+TEST_P(AcceptOperation, R21_ThePeersAddressIsNotToldToWhoDoesNotWantIt) {
+  for (const bool wanted : {true, false}) {
+    SCOPED_TRACE(wanted);
+    weir::Listener listener = Must(
+        weir::Listener::Listen(loop(), SocketAddress::Ipv4Loopback(0)));
+    Indications told;
+    ASSERT_OK(listener.StartAccepting(told.ForAccept("a"),
+                                      {.peer_address = wanted}));
+    Socket client = Must(Socket::Connect(Must(listener.LocalAddress())));
+    TurnUntilCount(told, 1);
+    const std::vector<AcceptedStream> accepted = told.TakeAccepted();
+    ASSERT_EQ(accepted.size(), 1u);
+    const SocketAddress peer = Must(client.LocalAddress());
+    EXPECT_EQ(accepted[0].peer, wanted ? peer : SocketAddress());
+    EXPECT_EQ(Must(accepted[0].stream.PeerAddress()), peer);
+  }
+}
+
 TEST_P(AcceptOperation, R21_UnixListenersAcceptToo) {
   WEIR_SKIP_WITHOUT_UNIX_SOCKETS();
   const std::string path = absl::StrCat(::testing::TempDir(), "/weir-accept-",

@@ -27,6 +27,13 @@ struct AcceptedStream {
 using AcceptHandler =
     absl::AnyInvocable<void(absl::StatusOr<AcceptedStream>&&)>;
 
+struct AcceptingOptions {
+  // False: AcceptedStream::peer stays unspecified. Where a mechanism accepts by
+  // itself and does not say whom (io_uring's multishot accept), that saves a
+  // system call a connection; Stream::PeerAddress tells who asks.
+  bool peer_address = true;
+};
+
 // Owns one listening socket, or none. Ownership, threads and closing are as for
 // Stream.
 //
@@ -70,7 +77,8 @@ class Listener {
   // accepting goes on when a tenth of a second has passed (where there is no
   // descriptor or memory left, it neither spins nor loses the listener, R21). The
   // last indication is Cancelled, at the close.
-  absl::Status StartAccepting(AcceptHandler handler);
+  absl::Status StartAccepting(AcceptHandler handler,
+                              const AcceptingOptions& options = {});
   // Connections wait in the system meanwhile.
   absl::Status PauseAccepting();
   absl::Status ResumeAccepting();
