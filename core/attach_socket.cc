@@ -27,8 +27,9 @@ const std::shared_ptr<LoopCore>& SocketAttacher::CoreOf(EventLoop& loop) {
   return loop.core_;
 }
 
-absl::StatusOr<CountedRef<Endpoint>> SocketAttacher::Attach(
-    EventLoop& loop, Socket& socket, SocketRole role) {
+absl::StatusOr<CountedRef<Endpoint>> SocketAttacher::Attach(EventLoop& loop,
+                                                            Socket& socket,
+                                                            SocketRole role) {
   const std::shared_ptr<SocketState> state = socket.shared_state();
   if (state == nullptr || state->closed.load()) {
     return absl::FailedPreconditionError("attach: the socket is not open");
@@ -49,8 +50,8 @@ absl::StatusOr<CountedRef<Endpoint>> SocketAttacher::Attach(
   }
   auto native = socket.Release();
   if (!native.ok()) return native.status();
-  auto endpoint = Endpoint::Create(*loop.core_, *native, state->family,
-                                   state->type, role);
+  auto endpoint =
+      Endpoint::Create(*loop.core_, *native, state->family, state->type, role);
   if (!endpoint.ok()) {
     socket = Socket(std::make_shared<SocketState>(
         *native, state->family, state->type, role, /*adopted=*/true));

@@ -18,8 +18,8 @@ class SocketAttacher {
  public:
   // `socket` is left as it was if that fails.
   static absl::StatusOr<CountedRef<Endpoint>> Attach(EventLoop& loop,
-                                                          Socket& socket,
-                                                          SocketRole role);
+                                                     Socket& socket,
+                                                     SocketRole role);
   static absl::StatusOr<Socket> Detach(Endpoint& endpoint);
   static const std::shared_ptr<LoopCore>& CoreOf(EventLoop& loop);
 };

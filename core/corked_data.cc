@@ -5,8 +5,8 @@
 namespace weir::internal {
 
 bool CorkedData::AddCopy(ConstBuffer data, std::span<std::byte> buffer) {
-  const bool moves = count_ == 1 && copied_ == 0 &&
-                     parts_[0].size() < kWorthAPart;
+  const bool moves =
+      count_ == 1 && copied_ == 0 && parts_[0].size() < kWorthAPart;
   const std::size_t moved = moves ? parts_[0].size() : 0;
   if (buffer.size() - copied_ < moved + data.size()) return false;
   if (moves) {

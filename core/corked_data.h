@@ -1,5 +1,5 @@
-// What the handlers of one stream have given to SendCopy while they were called,
-// to be sent together when they have returned.
+// What the handlers of one stream have given to SendCopy while they were
+// called, to be sent together when they have returned.
 
 #ifndef WEIR_CORE_CORKED_DATA_H_
 #define WEIR_CORE_CORKED_DATA_H_
@@ -13,8 +13,8 @@
 
 namespace weir::internal {
 
-// In order. Owns none of it: what was lent to the handler stays where it is, the
-// rest is copied into a buffer of the thread.
+// In order. Owns none of it: what was lent to the handler stays where it is,
+// the rest is copied into a buffer of the thread.
 class CorkedData {
  public:
   static constexpr std::size_t kMostParts = 16;

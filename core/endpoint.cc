@@ -53,8 +53,8 @@ void DropReference(Endpoint& endpoint) {
   }
 }
 
-// What is there already is reported when the watch is armed, without a call that
-// finds nothing, as it mostly would.
+// What is there already is reported when the watch is armed, without a call
+// that finds nothing, as it mostly would.
 Endpoint::Endpoint(LoopCore& loop, NativeSocket native, AddressFamily family,
                    SocketType type, SocketRole role)
     : LoopRecord(Use::kEndpoint, native),
@@ -120,9 +120,11 @@ void Endpoint::Entering::Leave() {
   }
 }
 
-absl::StatusOr<CountedRef<Endpoint>> Endpoint::Create(
-    LoopCore& loop, NativeSocket native, AddressFamily family, SocketType type,
-    SocketRole role) {
+absl::StatusOr<CountedRef<Endpoint>> Endpoint::Create(LoopCore& loop,
+                                                      NativeSocket native,
+                                                      AddressFamily family,
+                                                      SocketType type,
+                                                      SocketRole role) {
   CountedRef<Endpoint> endpoint(
       *new Endpoint(loop, native, family, type, role));
   if (absl::Status status = loop.Adopt(endpoint); !status.ok()) {
@@ -132,9 +134,10 @@ absl::StatusOr<CountedRef<Endpoint>> Endpoint::Create(
   return endpoint;
 }
 
-absl::StatusOr<AcceptedStream> Endpoint::MakeAccepted(
-    NativeSocket native, AddressFamily family, const SocketAddress& peer,
-    LoopCore& loop) {
+absl::StatusOr<AcceptedStream> Endpoint::MakeAccepted(NativeSocket native,
+                                                      AddressFamily family,
+                                                      const SocketAddress& peer,
+                                                      LoopCore& loop) {
   auto endpoint = Create(loop, native, family, SocketType::kStream,
                          SocketRole::kConnected);
   if (!endpoint.ok()) {
@@ -393,9 +396,8 @@ absl::Status Endpoint::CancelAll() {
   Guard guard(*this);
   if (guard) {
     ApplyCancelAll();
-  } else if (!loop_->Enqueue([keep = CountedRef(*this)] {
-               keep->ApplyCancelAll();
-             })) {
+  } else if (!loop_->Enqueue(
+                 [keep = CountedRef(*this)] { keep->ApplyCancelAll(); })) {
     return Gone("cancel");
   }
   return absl::OkStatus();
@@ -406,7 +408,8 @@ void Endpoint::ApplyCancelAll() {
   // What is corked waits to be sent, as what is queued does.
   QueueCorked();
   if (type_ == SocketType::kStream && !send_submitted_) {
-    for (OperationRecord* at = extras().sends.front(); at != nullptr; at = at->next) {
+    for (OperationRecord* at = extras().sends.front(); at != nullptr;
+         at = at->next) {
       if (BreaksStream(at->kind)) broken_.store(true);
     }
   }

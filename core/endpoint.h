@@ -51,9 +51,11 @@ class Endpoint final : public LoopRecord {
   // --- any thread
 
   // One of the loop's from now on, as is the handle.
-  static absl::StatusOr<CountedRef<Endpoint>> Create(
-      LoopCore& loop, NativeSocket native, AddressFamily family,
-      SocketType type, SocketRole role);
+  static absl::StatusOr<CountedRef<Endpoint>> Create(LoopCore& loop,
+                                                     NativeSocket native,
+                                                     AddressFamily family,
+                                                     SocketType type,
+                                                     SocketRole role);
 
   // A fresh record, to be filled in and given to Start.
   OperationRecord* NewOperation(OperationRecord::Kind kind);
@@ -132,9 +134,10 @@ class Endpoint final : public LoopRecord {
   }
 
   // A stream of an accepted connection, which is closed if there can be none.
-  static absl::StatusOr<AcceptedStream> MakeAccepted(
-      NativeSocket native, AddressFamily family, const SocketAddress& peer,
-      LoopCore& loop);
+  static absl::StatusOr<AcceptedStream> MakeAccepted(NativeSocket native,
+                                                     AddressFamily family,
+                                                     const SocketAddress& peer,
+                                                     LoopCore& loop);
 
   // --- a thread that runs the loop, with nothing locked
 
@@ -528,13 +531,10 @@ class Endpoint final : public LoopRecord {
   // `bytes` of the first `count` buffers have been sent.
   void NoteSent(std::size_t bytes, std::size_t count);
   bool HasReceiver() const {
-    return receive_handler_ ||
-           (has_extras() &&
-            (extras().accept_handler || extras().datagrams_handler));
+    return receive_handler_ || (has_extras() && (extras().accept_handler ||
+                                                 extras().datagrams_handler));
   }
-  bool ReceiverWaits() const {
-    return HasReceiver() && !paused_ && !resting_;
-  }
+  bool ReceiverWaits() const { return HasReceiver() && !paused_ && !resting_; }
 
   // Whose handlers this thread is calling in RunExpected, until something comes
   // up.
@@ -563,19 +563,20 @@ class Endpoint final : public LoopRecord {
 
   // With the endpoint.
 
-  // What it can hand over to a proactor, it does, unless that refused the socket.
+  // What it can hand over to a proactor, it does, unless that refused the
+  // socket.
   bool submits_ : 1;
   // The same of what waits for datagrams, or for room for one.
   bool submits_datagrams_ : 1;
   bool running_ : 1 = false;
   bool again_ : 1 = false;
-  // The receiver of a stream, if that is all. Found at the end of a run: whatever
-  // changes asks for another one.
+  // The receiver of a stream, if that is all. Found at the end of a run:
+  // whatever changes asks for another one.
   bool calm_ : 1 = false;
   // The same where a proactor receives for it. At most one copy is being sent.
   bool lends_ : 1 = false;
-  // The same of a receive, in the short way or in the queue: what may be is found
-  // when a run ends.
+  // The same of a receive, in the short way or in the queue: what may be is
+  // found when a run ends.
   bool expects_ : 1 = false;
   bool readable_ : 1 = false;
   bool writable_ : 1 = true;
@@ -613,8 +614,8 @@ class Endpoint final : public LoopRecord {
   bool receive_by_call_ : 1 = false;
   // The system does not send from the buffers here.
   bool copies_sends_ : 1 = false;
-  // Whether the system takes datagrams of one length to one destination together
-  // is not known until there are some.
+  // Whether the system takes datagrams of one length to one destination
+  // together is not known until there are some.
   bool joins_known_ : 1 = false;
   bool joins_datagrams_ : 1 = false;
   bool cancel_receive_ : 1 = false;

@@ -74,11 +74,12 @@ void Endpoint::CloseHandle() {
   }
   if (send_submitted_ && submissions->sending->submission.zero_copy) {
     (void)platform::Abort(socket());
-  } else if (type_ == SocketType::kStream && close_mode_ == CloseMode::kAbortive) {
+  } else if (type_ == SocketType::kStream &&
+             close_mode_ == CloseMode::kAbortive) {
     // Also where the connection is made, but nobody was told so yet.
     (void)platform::SetOption(socket(), SocketOption::kLinger, 0);
-  } else if (type_ == SocketType::kStream &&
-             role() == SocketRole::kConnected && !end_seen_) {
+  } else if (type_ == SocketType::kStream && role() == SocketRole::kConnected &&
+             !end_seen_) {
     // Closed with received data unread, a TCP connection is reset, and what
     // was sent is lost on the way (tcp_close() in Linux; RFC 1122, 4.2.2.13).
     // Some may have come since the last wait.
@@ -92,8 +93,7 @@ void Endpoint::CloseHandle() {
 bool Endpoint::Finished() const {
   return closing_ && handle_closed_ && !receive_submitted_ &&
          !send_submitted_ && !extras().HasOperations() && !HasReceiver() &&
-         !finished_ &&
-         entering_.load(std::memory_order_seq_cst) == 0;
+         !finished_ && entering_.load(std::memory_order_seq_cst) == 0;
 }
 
 int Endpoint::Finish() {

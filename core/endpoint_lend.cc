@@ -39,8 +39,7 @@ void Endpoint::TakeReceiver(Receiver receiver) {
     own().accept_handler = std::move(accepting->handler);
     own().accepting = accepting->options;
   } else {
-    own().datagrams_handler =
-        std::move(std::get<DatagramsHandler>(receiver));
+    own().datagrams_handler = std::move(std::get<DatagramsHandler>(receiver));
   }
 }
 

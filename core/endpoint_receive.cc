@@ -78,7 +78,8 @@ void Endpoint::NoteUntoldError() {
   if (type_ == SocketType::kDatagram) {
     unreachable_ = true;
   } else if (role() == SocketRole::kConnected && extras().failure.ok()) {
-    own().failure = platform::SystemError(platform::kConnectionResetCode, "receive");
+    own().failure =
+        platform::SystemError(platform::kConnectionResetCode, "receive");
   }
 }
 
@@ -162,7 +163,8 @@ void Endpoint::NotReadable() {
 
 // How the connection was lost, as far as is known; OK: it was not.
 absl::Status Endpoint::Loss() const {
-  for (const absl::Status& status : {extras().receive_failure, extras().failure}) {
+  for (const absl::Status& status :
+       {extras().receive_failure, extras().failure}) {
     // As against an error of the call alone.
     if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
         absl::IsPermissionDenied(status)) {

@@ -57,24 +57,28 @@ inline bool Endpoint::IsIdle(int told) const {
   if (again_) return false;
   if (told == 0) return true;
   // A proactor's receiver may have to be started anew.
-  return extras().sends.empty() && extras().receives.empty() && extras().ended.empty() && !closing_ &&
-         !refused_ && !readable_ && !Submits() && !submits_datagrams_;
+  return extras().sends.empty() && extras().receives.empty() &&
+         extras().ended.empty() && !closing_ && !refused_ && !readable_ &&
+         !Submits() && !submits_datagrams_;
 }
 
 inline bool Endpoint::IsCalm() const {
   return IsSettled() && !several_threads_ && !Submits() && !paused_ &&
-         !readable_ && writable_ && extras().sends.empty() && extras().ended.empty() &&
-         !closing_ && !refused_ && !hangup_reported_ && !HasFailed() &&
+         !readable_ && writable_ && extras().sends.empty() &&
+         extras().ended.empty() && !closing_ && !refused_ &&
+         !hangup_reported_ && !HasFailed() &&
          !broken_.load(std::memory_order_relaxed);
 }
 
 inline bool Endpoint::LendsCalmly() const {
-  return receive_submitted_ && has_lent_ && !several_threads_ && !paused_ && !again_ &&
-         !cancel_receive_ && !cancel_send_ && !closing_ && !refused_ &&
-         extras().receives.empty() && extras().ended.empty() && extras().resets.empty() &&
-         extras().failure.ok() && !broken_.load(std::memory_order_relaxed) &&
+  return receive_submitted_ && has_lent_ && !several_threads_ && !paused_ &&
+         !again_ && !cancel_receive_ && !cancel_send_ && !closing_ &&
+         !refused_ && extras().receives.empty() && extras().ended.empty() &&
+         extras().resets.empty() && extras().failure.ok() &&
+         !broken_.load(std::memory_order_relaxed) &&
          (extras().sends.empty() ||
-          (extras().sends.HasOne() && extras().sends.front()->IsSubmittedCopy()));
+          (extras().sends.HasOne() &&
+           extras().sends.front()->IsSubmittedCopy()));
 }
 
 void Endpoint::FindShortWay() {
@@ -149,9 +153,9 @@ void Endpoint::Settle(bool again) {
     }
     if (WaitsToSend()) conditions |= Condition::kWritable;
     if (loop_->readiness_model() == ReadinessModel::kSingleShot) {
-      // Of a receive that goes on by itself the kernel can forget to tell how it
-      // ends, once it has received something (see TakeTurningPoints): a watch
-      // for nothing but that costs nothing until then.
+      // Of a receive that goes on by itself the kernel can forget to tell how
+      // it ends, once it has received something (see TakeTurningPoints): a
+      // watch for nothing but that costs nothing until then.
       if (conditions != Condition::kNone ||
           (ReceivesWithoutEnd() && has_lent_ && !hangup_reported_) ||
           waits_for_reset) {

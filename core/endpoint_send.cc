@@ -306,9 +306,8 @@ void Endpoint::SendDatagrams() {
     return;
   }
   if (outcome.error != 0) {
-    absl::Status status =
-        platform::SystemError(outcome.error, "send",
-                              NameOfDestination(*extras().sends.front()));
+    absl::Status status = platform::SystemError(
+        outcome.error, "send", NameOfDestination(*extras().sends.front()));
     // The way that they would take may not do that (EIO, EINVAL; udp(7)).
     if (batch.records(0) > 1 && !IsOfDestination(status)) {
       joins_datagrams_ = false;
@@ -345,7 +344,8 @@ bool Endpoint::SendFromFile(OperationRecord* record) {
       return true;
     }
     if (outcome.error != 0) {
-      status = own().failure = platform::SystemError(outcome.error, "send file");
+      status = own().failure =
+          platform::SystemError(outcome.error, "send file");
       break;
     }
     if (outcome.bytes == 0) break;
@@ -388,8 +388,7 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
 // A send of the first part has returned `tried`.
 void Endpoint::SendRestOfCorked(LoopCore::Frame& frame, std::int64_t tried) {
   const std::span<const ConstBuffer> parts = frame.corked.parts();
-  platform::IoOutcome outcome =
-      platform::AfterTry(socket(), parts[0], tried);
+  platform::IoOutcome outcome = platform::AfterTry(socket(), parts[0], tried);
   std::size_t sent = outcome.bytes;
   if (outcome.ok() && sent == parts[0].size() && parts.size() > 1) {
     outcome = platform::SendVector(socket(), parts.subspan(1));

@@ -90,7 +90,8 @@ bool Endpoint::KeepChunks(const LoopCore::Frame& frame,
   return true;
 }
 
-// What is corked goes out. `chunks` are those that it is in, and are taken over.
+// What is corked goes out. `chunks` are those that it is in, and are taken
+// over.
 void Endpoint::SubmitShortCopy(LoopCore::Frame& frame,
                                std::span<const std::int32_t> chunks) {
   EndpointSubmissions::Sending& sending = OwnSending();
@@ -124,8 +125,9 @@ void Endpoint::SubmitShortCopy(LoopCore::Frame& frame,
   send.kind = Submission::Kind::kSend;
   send.zero_copy = false;
   send.address = nullptr;
-  if (!loop_->StartSubmission(
-               send, std::span(sending.parts).first(sending.part_count))
+  if (!loop_
+           ->StartSubmission(send,
+                             std::span(sending.parts).first(sending.part_count))
            .ok()) [[unlikely]] {
     // Why, the run in earnest is told.
     QueueAll(frame.corked);

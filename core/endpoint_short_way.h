@@ -31,8 +31,8 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunCalm(
     return RunUncalm(frame, buffer, tried);
   }
   loop_->CountLentBufferHere();
-  receive_handler_(Received{.data = buffer.first(static_cast<std::size_t>(tried)),
-                            .status = {}});
+  receive_handler_(Received{
+      .data = buffer.first(static_cast<std::size_t>(tried)), .status = {}});
   if (!frame.corked.empty()) SendCorked(frame);
   frame.running = nullptr;
   running_ = false;
@@ -45,11 +45,13 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunCalm(
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunExpected(
     LoopCore::Frame& frame) {
   EndpointExtras& mine = *extras_.load(std::memory_order_relaxed);
-  if (!mine.receives.empty()) [[unlikely]] TakeShortWay();
+  if (!mine.receives.empty()) [[unlikely]]
+    TakeShortWay();
   ShortTransfer& receive = mine.short_way.receive;
   ShortTransfer& send = mine.short_way.send;
   const std::int64_t tried = platform::TryReceive(socket(), receive.buffer);
-  if (!IsPart(tried, receive.buffer)) [[unlikely]] return RunUnexpected(tried);
+  if (!IsPart(tried, receive.buffer)) [[unlikely]]
+    return RunUnexpected(tried);
   frame.running = on_short_way_ = this;
   running_ = true;
   Completion done;

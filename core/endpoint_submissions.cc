@@ -160,7 +160,8 @@ void Endpoint::NoteSendFailure(std::int64_t result) {
   const ErrorCause cause = CauseOfResult(result);
   if (result < 0 && extras().sends.front()->kind != Kind::kConnect &&
       cause != ErrorCause::kWouldBlock && !IsUndone(cause) &&
-      !(submissions->sending->submission.zero_copy && IsRefusalOfZeroCopy(cause))) {
+      !(submissions->sending->submission.zero_copy &&
+        IsRefusalOfZeroCopy(cause))) {
     // A lost connection is told as that, also where this is a broken pipe.
     if (absl::Status loss = Loss(); !loss.ok()) {
       own().failure = std::move(loss);
@@ -356,8 +357,8 @@ void Endpoint::FinishSend(std::int64_t result) {
     FinishDatagram(result);
     return;
   }
-  for (OperationRecord* at = extras().sends.front(); at != nullptr && at->submitted;
-       at = at->next) {
+  for (OperationRecord* at = extras().sends.front();
+       at != nullptr && at->submitted; at = at->next) {
     at->submitted = false;
   }
   OperationRecord* record = extras().sends.front();
@@ -378,7 +379,8 @@ void Endpoint::FinishSend(std::int64_t result) {
     writable_ = false;
   } else if (IsUndone(cause)) {
     // Those that were not to end are tried again.
-  } else if (submissions->sending->submission.zero_copy && IsRefusalOfZeroCopy(cause)) {
+  } else if (submissions->sending->submission.zero_copy &&
+             IsRefusalOfZeroCopy(cause)) {
     copies_sends_ = true;
   } else if (record->kind == Kind::kConnect) {
     absl::Status status;
@@ -394,7 +396,8 @@ void Endpoint::FinishSend(std::int64_t result) {
     FinishFile(result);
   } else if (result < 0) {
     if (submissions->sending->submission.sent_before > 0) {
-      NoteSent(static_cast<std::size_t>(submissions->sending->submission.sent_before),
+      NoteSent(static_cast<std::size_t>(
+                   submissions->sending->submission.sent_before),
                submissions->sending->buffers);
     }
     EndAll(own().sends, extras().failure);

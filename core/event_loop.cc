@@ -45,10 +45,9 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
                                 .embedded = options.embedded},
                                &reason);
   if (!backend.ok()) return backend.status();
-  return std::unique_ptr<EventLoop>(
-      new EventLoop(internal::LoopCore::Create(
-          *std::move(backend), std::move(reason), options.threads,
-          options.embedded)));
+  return std::unique_ptr<EventLoop>(new EventLoop(
+      internal::LoopCore::Create(*std::move(backend), std::move(reason),
+                                 options.threads, options.embedded)));
 }
 
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
@@ -57,10 +56,9 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(
   if (backend == nullptr) {
     return absl::InvalidArgumentError("create event loop: no backend given");
   }
-  return std::unique_ptr<EventLoop>(
-      new EventLoop(internal::LoopCore::Create(
-          std::move(backend), "given by the application", options.threads,
-          options.embedded)));
+  return std::unique_ptr<EventLoop>(new EventLoop(
+      internal::LoopCore::Create(std::move(backend), "given by the application",
+                                 options.threads, options.embedded)));
 }
 
 absl::Status EventLoop::Run() {

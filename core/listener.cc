@@ -63,8 +63,8 @@ absl::Status Listener::Accept(AcceptHandler handler,
   if (!handler) return NoHandler("accept");
   OperationRecord* record =
       endpoint_->NewOperation(OperationRecord::Kind::kAccept);
-  record->target = CountedRef(
-      loop == nullptr ? endpoint_->loop() : *SocketAttacher::CoreOf(*loop));
+  record->target = CountedRef(loop == nullptr ? endpoint_->loop()
+                                              : *SocketAttacher::CoreOf(*loop));
   record->accept_handler = std::move(handler);
   return endpoint_->Start(record, "accept", options);
 }

@@ -58,11 +58,11 @@ class RegistrationRecord final
   // `special` is what a loop for one thread has to look into when it is
   // reported: of an ordinary registration all but the directions that it is
   // interested in, of any other everything. Whatever may make it less than
-  // ordinary, or changes its interest, calls MakeSpecial(); what has looked into
-  // a report, Assess().
+  // ordinary, or changes its interest, calls MakeSpecial(); what has looked
+  // into a report, Assess().
   void Assess(ReadinessModel model) {
-    special = IsOrdinary(model) ? ~DirectionsOf(state.interest)
-                                : Condition::kAll;
+    special =
+        IsOrdinary(model) ? ~DirectionsOf(state.interest) : Condition::kAll;
   }
   void MakeSpecial() { special = Condition::kAll; }
 

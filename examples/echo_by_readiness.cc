@@ -25,13 +25,14 @@ void Serve(weir::EventLoop& loop, weir::Socket socket) {
   auto stream = std::make_unique<EchoStream>(std::move(socket));
   weir::Socket& registered = stream->socket();
   // The handler owns the connection: it is destroyed after its last event.
-  const auto registration = loop.Register(
-      registered, {.interest = weir::Interest::kReadable},
-      [stream = std::move(stream)](const weir::Event& event) {
-        const weir::Interest before = stream->waits_for();
-        const weir::Interest next = stream->OnEvent(event);
-        if (next != before) [[unlikely]] WaitFor(next, event);
-      });
+  const auto registration =
+      loop.Register(registered, {.interest = weir::Interest::kReadable},
+                    [stream = std::move(stream)](const weir::Event& event) {
+                      const weir::Interest before = stream->waits_for();
+                      const weir::Interest next = stream->OnEvent(event);
+                      if (next != before) [[unlikely]]
+                        WaitFor(next, event);
+                    });
   if (!registration.ok()) {
     Log(std::string(registration.status().message()));
   }

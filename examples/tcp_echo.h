@@ -66,7 +66,8 @@ class EchoStream {
   // result can stay in registers, with nothing to be destroyed later.
   static std::optional<weir::Transfer> Done(
       absl::StatusOr<weir::Transfer> result) {
-    if (!result.ok()) [[unlikely]] return std::nullopt;
+    if (!result.ok()) [[unlikely]]
+      return std::nullopt;
     return *result;
   }
 
@@ -84,19 +85,24 @@ class EchoStream {
 inline weir::Interest EchoStream::OnEvent(const weir::Event& event) {
   constexpr weir::Events kOver = weir::Events::kError | weir::Events::kRemoved;
   // A reset, say: there is nobody to send anything to.
-  if (weir::Has(event.events(), kOver)) [[unlikely]] return Close();
-  if (unsent_ != nullptr) [[unlikely]] return SendUnsent();
+  if (weir::Has(event.events(), kOver)) [[unlikely]]
+    return Close();
+  if (unsent_ != nullptr) [[unlikely]]
+    return SendUnsent();
   // One for all connections of a thread: it is empty again before the next.
   static thread_local std::array<std::byte, 64 * 1024> memory;
   const std::span<std::byte> buffer = memory;
   std::optional<weir::Transfer> received = Done(socket_.Receive(buffer));
   // The peer will send no more, and all it sent has been answered; closing
   // lets the answers go out.
-  if (!received || received->end_of_stream) [[unlikely]] return Close();
-  if (received->would_block) [[unlikely]] return weir::Interest::kReadable;
+  if (!received || received->end_of_stream) [[unlikely]]
+    return Close();
+  if (received->would_block) [[unlikely]]
+    return weir::Interest::kReadable;
   const std::span<const std::byte> data = buffer.first(received->bytes);
   std::optional<weir::Transfer> sent = Done(socket_.Send(data));
-  if (!sent) [[unlikely]] return Close();
+  if (!sent) [[unlikely]]
+    return Close();
   if (sent->bytes < data.size()) [[unlikely]] {
     return Keep(data.subspan(sent->bytes));
   }

@@ -220,8 +220,7 @@ class IoUringBackend final : public Backend {
         static_cast<std::uintptr_t>(completion.user_data & kAddressMask));
     const bool more = (completion.flags & IORING_CQE_F_MORE) != 0;
     if (!more) socket.Unpin();
-    if (completion.user_data >> kSerialShift !=
-        SerialOf(socket.backend_data)) {
+    if (completion.user_data >> kSerialShift != SerialOf(socket.backend_data)) {
       // A stale multishot that could not be cancelled when it was meant to be.
       if (more && ring_->MakeRoom(1).ok()) CancelPoll(completion.user_data);
       return false;

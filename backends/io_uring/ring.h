@@ -61,12 +61,12 @@ class Ring {
   absl::Status Submit();
 
   // The same, then waits for a completion, or, without waiting, for `most`; one
-  // system call. The kernel may keep some back: since Linux 6.13 it runs no more
-  // than max(20, wanted) deferred completions in a call. They come with the next
-  // one, in their order: to ask for them at once would keep those waiting who are
-  // to be answered, and peers that sleep cost more to wake than a call. The forms
-  // of a timeout are Backend::Wait's. OK also when the time is over or a signal
-  // came.
+  // system call. The kernel may keep some back: since Linux 6.13 it runs no
+  // more than max(20, wanted) deferred completions in a call. They come with
+  // the next one, in their order: to ask for them at once would keep those
+  // waiting who are to be answered, and peers that sleep cost more to wake than
+  // a call. The forms of a timeout are Backend::Wait's. OK also when the time
+  // is over or a signal came.
   absl::Status SubmitAndWait(std::int64_t timeout_ns, int most);
   // Waits without touching the submission queue.
   absl::Status WaitOnly(std::int64_t timeout_ns);

@@ -75,11 +75,11 @@ TEST_P(AcceptOperation, R21_PostedAcceptsTakeOneEachInOrder) {
 TEST_P(AcceptOperation, R21_ThePeersAddressIsNotToldToWhoDoesNotWantIt) {
   for (const bool wanted : {true, false}) {
     SCOPED_TRACE(wanted);
-    weir::Listener listener = Must(
-        weir::Listener::Listen(loop(), SocketAddress::Ipv4Loopback(0)));
+    weir::Listener listener =
+        Must(weir::Listener::Listen(loop(), SocketAddress::Ipv4Loopback(0)));
     Indications told;
-    ASSERT_OK(listener.StartAccepting(told.ForAccept("a"),
-                                      {.peer_address = wanted}));
+    ASSERT_OK(
+        listener.StartAccepting(told.ForAccept("a"), {.peer_address = wanted}));
     Socket client = Must(Socket::Connect(Must(listener.LocalAddress())));
     TurnUntilCount(told, 1);
     const std::vector<AcceptedStream> accepted = told.TakeAccepted();

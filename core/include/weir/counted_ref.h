@@ -1,5 +1,5 @@
-// A reference to an object that counts its references itself, so that a handle of
-// the application is one pointer, and the object has no second record.
+// A reference to an object that counts its references itself, so that a handle
+// of the application is one pointer, and the object has no second record.
 
 #ifndef WEIR_COUNTED_REF_H_
 #define WEIR_COUNTED_REF_H_

@@ -165,7 +165,8 @@ class Socket {
   absl::StatusOr<Transfer> Receive(std::span<std::byte> buffer) {
     const internal::SocketFront& front = *front_;
     const std::int64_t tried = platform::TryReceive(front.native, buffer);
-    if (ConcernsNobody(front, tried)) [[likely]] return Moved(tried);
+    if (ConcernsNobody(front, tried)) [[likely]]
+      return Moved(tried);
     absl::StatusOr<Transfer> result = FinishReceive(buffer, tried);
     return InRegisters(result);
   }
@@ -174,7 +175,8 @@ class Socket {
   absl::StatusOr<Transfer> Send(std::span<const std::byte> data) {
     const internal::SocketFront& front = *front_;
     const std::int64_t tried = platform::TrySend(front.native, data);
-    if (ConcernsNobody(front, tried)) [[likely]] return Moved(tried);
+    if (ConcernsNobody(front, tried)) [[likely]]
+      return Moved(tried);
     absl::StatusOr<Transfer> result = FinishSend(data, tried);
     return InRegisters(result);
   }
