@@ -271,6 +271,7 @@ class Endpoint final : public LoopRecord {
   void ApplyClose(CloseHandler handler, CloseMode mode);
   // A stream's: `data` goes out with what else is sent at this time.
   void AppendCopy(ConstBuffer data);
+  void SendOrQueue(ConstBuffer data);
   void QueueCopy(ConstBuffer data, const SocketAddress& destination);
   // A copy of at least this size is avoided if the socket takes it at once.
   static constexpr std::size_t kWorthACall = 4096;

@@ -410,9 +410,7 @@ void Endpoint::SendRestOfCorked(LoopCore::Frame& frame, std::int64_t tried) {
 void Endpoint::QueueAll(CorkedData& corked) {
   // What is queued has to find nothing before it.
   const CorkedData taken = std::exchange(corked, CorkedData());
-  for (const ConstBuffer& part : taken.parts()) {
-    QueueCopy(part, SocketAddress());
-  }
+  for (const ConstBuffer& part : taken.parts()) SendOrQueue(part);
 }
 
 void Endpoint::AppendCopy(ConstBuffer data) {
@@ -428,6 +426,12 @@ void Endpoint::AppendCopy(ConstBuffer data) {
     return;
   }
   QueueCorked();
+  SendOrQueue(data);
+}
+
+// What is large is not copied if the socket takes it at once.
+void Endpoint::SendOrQueue(ConstBuffer data) {
+  TakeLongWay();
   if (extras().sends.empty() && writable_ && extras().failure.ok() &&
       data.size() >= kWorthACall) {
     const platform::IoOutcome outcome = platform::Send(socket(), data);

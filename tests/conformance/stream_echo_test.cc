@@ -108,6 +108,75 @@ TEST_P(StreamEcho, O06_ManyPiecesAreEchoedInOrder) {
   EXPECT_EQ(Must(stream().SendCopy(BytesOf("x"))), 1u);
 }
 
+TEST_P(StreamEcho, O06_PartsOfWhatWasReceivedKeepTheirOrder) {
+  StreamAndPeer pair = Connect(AddressFamily::kIpv4);
+  ASSERT_OK(pair.stream.StartReceive([&](const Received& received) {
+    const ConstBuffer data = received.data;
+    if (data.empty()) return;
+    const std::size_t half = data.size() / 2;
+    for (const ConstBuffer part : {BytesOf("<"), data.first(half), BytesOf("|"),
+                                   data.subspan(half), BytesOf(">")}) {
+      EXPECT_OK(pair.stream.SendCopy(part).status());
+    }
+  }));
+  std::string text(1 << 20, ' ');
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    text[i] = static_cast<char>('a' + i * i % 26);
+  }
+  std::string got;
+  std::string marks;
+  std::size_t sent = 0;
+  PumpUntil([&] {
+    sent += Must(pair.peer.Send(BytesOf(text).subspan(sent)), "send").bytes;
+    for (const char c : Drain(pair.peer)) {
+      (c < 'a' || c > 'z' ? marks : got) += c;
+    }
+    return got.size() == text.size() && marks.ends_with('>');
+  });
+  EXPECT_EQ(got, text);
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    ASSERT_EQ(marks[i], "<|>"[i % 3]) << i;
+  }
+}
+
+// Of the buffers that a mechanism receives into, those who do not take what they
+// are sent cannot hold all (R20).
+TEST_P(StreamEcho, R20_PeersThatDoNotReceiveKeepNobodyElseWaiting) {
+  constexpr std::size_t kPeers = 150;
+  const std::string text = Pattern(512 << 10);
+  std::vector<StreamAndPeer> stalled(kPeers);
+  for (StreamAndPeer& pair : stalled) {
+    pair = Connect(AddressFamily::kIpv4);
+    MustOk(pair.peer.SetOption(SocketOption::kReceiveBufferBytes, 65536));
+    MustOk(pair.stream.SetOption(SocketOption::kSendBufferBytes, 16384));
+    ASSERT_OK(pair.stream.StartReceive([&](const Received& received) {
+      if (received.data.empty()) return;
+      EXPECT_OK(pair.stream.SendCopy(received.data).status());
+    }));
+  }
+  std::vector<std::size_t> sent(kPeers);
+  PumpUntil([&] {
+    std::size_t all = 0;
+    for (std::size_t i = 0; i < kPeers; ++i) {
+      if (sent[i] < text.size()) {
+        sent[i] += Must(stalled[i].peer.Send(BytesOf(text).subspan(sent[i])),
+                        "send")
+                       .bytes;
+      }
+      all += sent[i];
+    }
+    return all == kPeers * text.size();
+  });
+  const std::string large = Pattern(16 << 10);
+  for (int i = 0; i < 10; ++i) {
+    Send(peer(), large);
+    EXPECT_EQ(Await(large.size()), large);
+  }
+  for (StreamAndPeer& pair : stalled) {
+    EXPECT_TRUE(DrainUntil(pair.peer, text.size()) == text);
+  }
+}
+
 TEST_P(StreamEcho, O06_ALargeCopyIsSentWhole) {
   const std::string much = Pattern(3 << 20);
   InReceiver([&] {
