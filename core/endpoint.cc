@@ -83,6 +83,7 @@ const EndpointExtras& Endpoint::NoExtras() {
 
 EndpointExtras& Endpoint::MakeExtras() {
   auto* const made = new EndpointExtras;
+  if (several_threads_) made->mu.emplace();
   extras_.store(made, std::memory_order_release);
   return *made;
 }

@@ -225,10 +225,10 @@ class Endpoint final : public LoopRecord {
   friend void DropReference(Endpoint& endpoint);
 
   void Lock() {
-    if (several_threads_) own().mu.Lock();
+    if (several_threads_) own().mu->Lock();
   }
   void Unlock() {
-    if (several_threads_) own().mu.Unlock();
+    if (several_threads_) own().mu->Unlock();
   }
   // What there is of them, to be looked at.
   const EndpointExtras& extras() const {
@@ -393,9 +393,7 @@ class Endpoint final : public LoopRecord {
   int Finish();
 
   // --- moving data: endpoint_send.cc, endpoint_receive.cc, endpoint_lend.cc
-  static absl::Status ClosedStatus() {
-    return absl::CancelledError("the socket was closed");
-  }
+  static const absl::Status& ClosedStatus();
   void Progress();
   void NoteUntoldError();
   bool TakeTurningPoints(Condition reports);

@@ -11,6 +11,13 @@
 
 namespace weir::internal {
 
+// One for all of them: mostly nobody is told.
+const absl::Status& Endpoint::ClosedStatus() {
+  static const absl::Status& closed =
+      *new absl::Status(absl::CancelledError("the socket was closed"));
+  return closed;
+}
+
 absl::Status Endpoint::Close(CloseHandler handler, CloseMode mode) {
   if (closed_.exchange(true, std::memory_order_seq_cst)) {
     return absl::FailedPreconditionError("close: the socket is closed");

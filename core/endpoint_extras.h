@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "absl/status/status.h"
@@ -57,7 +58,7 @@ struct EndpointExtras {
   std::atomic<std::uint64_t> unsent{0};
   // With several threads: the endpoint's lock, and that the next indication
   // belongs to a thread that has been told so.
-  Mutex mu;
+  std::optional<Mutex> mu;
   bool handed_over = false;
 };
 

@@ -20,7 +20,7 @@ namespace weir::internal {
 // Closes what `endpoint` was, and takes `other` in its place.
 inline void ReplaceEndpoint(CountedRef<Endpoint>& endpoint,
                             CountedRef<Endpoint> other) {
-  if (endpoint != nullptr) {
+  if (endpoint != nullptr && endpoint->is_open()) {
     (void)endpoint->Close(nullptr, CloseMode::kGraceful);
   }
   endpoint = std::move(other);

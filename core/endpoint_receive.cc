@@ -63,8 +63,7 @@ bool Endpoint::TakeTurningPoints(Condition reports) {
     cancel_receive_ = true;
   }
   if (closing_ || refused_) {
-    const absl::Status why = closing_ ? ClosedStatus() : extras().failure;
-    AbortAll(why);
+    AbortAll(closing_ ? ClosedStatus() : extras().failure);
     CancelSubmissions();
     if (closing_) CloseHandle();
     return false;
@@ -163,12 +162,13 @@ void Endpoint::NotReadable() {
 
 // How the connection was lost, as far as is known; OK: it was not.
 absl::Status Endpoint::Loss() const {
-  for (const absl::Status& status :
-       {extras().receive_failure, extras().failure}) {
+  for (const absl::Status* status :
+       {&extras().receive_failure, &extras().failure}) {
+    if (status->ok()) continue;
     // As against an error of the call alone.
-    if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-        absl::IsPermissionDenied(status)) {
-      return status;
+    if (absl::IsUnavailable(*status) || absl::IsDeadlineExceeded(*status) ||
+        absl::IsPermissionDenied(*status)) {
+      return *status;
     }
   }
   return absl::OkStatus();
