@@ -137,9 +137,10 @@ bool DatagramSocket::SegmentationSupported() {
 }
 
 absl::StatusOr<std::size_t> DatagramSocket::SendCopy(
-    ConstBuffer data, const SocketAddress& destination) {
+    ConstBuffer data, const SocketAddress& destination,
+    std::size_t segment_bytes) {
   if (endpoint_ == nullptr) return Of(endpoint_).Check("send");
-  return endpoint_->SendCopyTo(data, destination);
+  return endpoint_->SendCopyTo(data, destination, segment_bytes);
 }
 
 absl::Status DatagramSocket::StartReceive(

@@ -419,7 +419,8 @@ void Endpoint::ApplyCancelAll() {
 }
 
 absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
-    ConstBuffer data, const SocketAddress& destination) {
+    ConstBuffer data, const SocketAddress& destination,
+    std::size_t segment_bytes) {
   Entering entering(*this);
   if (absl::Status status = CheckUsable("send"); !status.ok()) return status;
   if (absl::Status status = CheckUnbroken("send"); !status.ok()) return status;
@@ -429,26 +430,29 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
     if (type_ == SocketType::kStream) {
       AppendCopy(data);
     } else {
-      QueueCopy(data, destination);
+      AdmitAll(MakeCopies(data, destination, segment_bytes));
     }
     const CorkedData* const corked = Corked();
     return unsent() + (corked == nullptr ? 0 : corked->size());
   }
-  OperationRecord* record = NewOperation(Kind::kSendCopy);
-  record->SetCopy(data, loop_->TakeBlock(data.size()));
-  record->address = destination;
-  record->phase = Phase::kQueued;
-  // Asked before: it may be admitted, and counted, at once.
+  OperationQueue copies = MakeCopies(data, destination, segment_bytes);
+  // Asked before: they may be admitted, and counted, at once.
   const std::size_t before = unsent();
-  if (!loop_->Enqueue([keep = CountedRef(*this), record,
+  if (!loop_->Enqueue([keep = CountedRef(*this), copies,
                        until = std::move(entering)]() mutable {
         until.Leave();
-        keep->Admit(record, absl::InfiniteDuration());
+        keep->AdmitAll(copies);
       })) {
-    Release(record);
+    while (OperationRecord* copy = copies.Pop()) Release(copy);
     return Gone("send");
   }
   return before + data.size();
+}
+
+void Endpoint::AdmitAll(OperationQueue copies) {
+  while (OperationRecord* copy = copies.Pop()) {
+    Admit(copy, absl::InfiniteDuration());
+  }
 }
 
 absl::Status Endpoint::StartReceiving(Receiver receiver,

@@ -77,8 +77,11 @@ class Endpoint final : public LoopRecord {
   absl::Status Close(CloseHandler handler, CloseMode mode);
   // To the peer that it is connected to, or to `destination`.
   absl::StatusOr<std::size_t> SendCopy(ConstBuffer data);
+  // A datagram socket's: with `segment_bytes`, several datagrams, each this
+  // long but for the last.
   absl::StatusOr<std::size_t> SendCopyTo(ConstBuffer data,
-                                         const SocketAddress& destination);
+                                         const SocketAddress& destination,
+                                         std::size_t segment_bytes);
 
   // What goes on until the close: one of these.
   struct Accepting {
@@ -261,6 +264,7 @@ class Endpoint final : public LoopRecord {
   absl::Status StartWithCare(OperationRecord* record, const char* operation,
                              const OperationOptions& options);
   void Admit(OperationRecord* record, absl::Duration timeout);
+  void AdmitAll(OperationQueue copies);
   void CountUnsent(std::uint64_t bytes) {
     std::atomic<std::uint64_t>& unsent = own().unsent;
     unsent.store(unsent.load(std::memory_order_relaxed) + bytes,
@@ -273,6 +277,11 @@ class Endpoint final : public LoopRecord {
   void AppendCopy(ConstBuffer data);
   void SendOrQueue(ConstBuffer data);
   void QueueCopy(ConstBuffer data, const SocketAddress& destination);
+  // Any thread.
+  OperationRecord* NewCopy(ConstBuffer data, const SocketAddress& destination);
+  // As SendCopyTo has it.
+  OperationQueue MakeCopies(ConstBuffer data, const SocketAddress& destination,
+                            std::size_t segment_bytes);
   // A copy of at least this size is avoided if the socket takes it at once.
   static constexpr std::size_t kWorthACall = 4096;
   // Keeps small data until the handler has returned, on the thread with `frame`;
@@ -392,7 +401,8 @@ class Endpoint final : public LoopRecord {
   bool Finished() const;
   int Finish();
 
-  // --- moving data: endpoint_send.cc, endpoint_receive.cc, endpoint_lend.cc
+  // --- moving data: endpoint_send.cc, endpoint_datagrams.cc,
+  // endpoint_receive.cc, endpoint_lend.cc
   static const absl::Status& ClosedStatus();
   void Progress();
   void NoteUntoldError();
@@ -407,6 +417,10 @@ class Endpoint final : public LoopRecord {
   void NoteUnsent(const platform::IoOutcome& outcome);
   class DatagramBatch;
   void SendDatagrams();
+  void SplitFirst();
+  // Whether the system takes datagrams of one length to one destination
+  // together; asked when there are some.
+  bool JoinsDatagrams();
   // As errors name it; "" for the peer that the socket is connected to.
   static std::string NameOfDestination(const OperationRecord& record);
   bool SendFromFile(OperationRecord* record);
@@ -613,8 +627,7 @@ class Endpoint final : public LoopRecord {
   bool receive_by_call_ : 1 = false;
   // The system does not send from the buffers here.
   bool copies_sends_ : 1 = false;
-  // Whether the system takes datagrams of one length to one destination
-  // together is not known until there are some.
+  // See JoinsDatagrams.
   bool joins_known_ : 1 = false;
   bool joins_datagrams_ : 1 = false;
   bool cancel_receive_ : 1 = false;

@@ -3,11 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <string>
 #include <utility>
 
 #include "core/endpoint.h"
-#include "platform/datagram_io.h"
 #include "platform/error.h"
 #include "platform/socket_io.h"
 #include "platform/sockets.h"
@@ -17,12 +15,6 @@ namespace weir::internal {
 namespace {
 
 using Kind = OperationRecord::Kind;
-
-// What a datagram on its own would meet as well.
-bool IsOfDestination(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         absl::IsPermissionDenied(status) || absl::IsResourceExhausted(status);
-}
 
 }  // namespace
 
@@ -202,130 +194,6 @@ void Endpoint::NoteSent(std::size_t bytes, std::size_t count) {
   }
 }
 
-// Datagrams that go to the system as one call, and copies of one length for one
-// destination, of whose ends nobody is told, as one walk through its network
-// stack.
-class Endpoint::DatagramBatch {
- public:
-  explicit DatagramBatch(bool joins) : joins_(joins) {}
-
-  // False if there is no room.
-  bool Add(const OperationRecord& record) {
-    const std::size_t parts = record.buffers.size();
-    if (parts > buffers_.size() - used_) return false;
-    const bool joined = joins_ && MayJoin(record);
-    if (!joined && count_ == batch_.size()) return false;
-    std::copy(record.buffers.begin(), record.buffers.end(),
-              buffers_.begin() + static_cast<std::ptrdiff_t>(used_));
-    used_ += parts;
-    if (!joined) {
-      first_ = &record;
-      begin_ = used_ - parts;
-      bytes_ = 0;
-      batch_[count_] = {
-          .data = {},
-          .destination = IsToPeer(record) ? nullptr : &record.address,
-          .segment_size = record.segment_bytes};
-      records_[count_++] = 0;
-    } else {
-      batch_[count_ - 1].segment_size = first_->size;
-    }
-    bytes_ += record.size;
-    last_bytes_ = record.size;
-    ++records_[count_ - 1];
-    batch_[count_ - 1].data =
-        std::span(buffers_).subspan(begin_, used_ - begin_);
-    return true;
-  }
-
-  platform::BatchOutcome Send(NativeSocket socket) const {
-    return platform::SendDatagrams(socket, std::span(batch_).first(count_));
-  }
-  // How many records the datagram of that number stands for.
-  std::size_t records(std::size_t number) const { return records_[number]; }
-
- private:
-  // A datagram that is longer may not fit where it goes: the least that IPv6
-  // carries everywhere, without its headers (RFC 8200, 5).
-  static constexpr std::uint64_t kMostJoined = 1232;
-  static constexpr std::uint64_t kMostBytes = 60'000;
-  // UDP_MAX_SEGMENTS of the oldest Linux that can.
-  static constexpr std::size_t kMostSegments = 64;
-
-  static bool IsToPeer(const OperationRecord& record) {
-    return record.address.family() == AddressFamily::kUnspecified;
-  }
-
-  // The last of those that are joined may be shorter, no other.
-  bool MayJoin(const OperationRecord& record) const {
-    return count_ > 0 && first_->kind == Kind::kSendCopy &&
-           record.kind == Kind::kSendCopy && first_->size <= kMostJoined &&
-           last_bytes_ == first_->size && record.size > 0 &&
-           record.size <= first_->size && bytes_ + record.size <= kMostBytes &&
-           records_[count_ - 1] < kMostSegments &&
-           used_ - begin_ + record.buffers.size() <=
-               platform::kMaxVectorBuffers &&
-           record.address == first_->address;
-  }
-
-  const bool joins_;
-  std::size_t count_ = 0;
-  std::size_t used_ = 0;
-  // Of the last datagram: the record that it began with, where its buffers
-  // begin, its bytes, and those of the last record.
-  const OperationRecord* first_ = nullptr;
-  std::size_t begin_ = 0;
-  std::uint64_t bytes_ = 0;
-  std::uint64_t last_bytes_ = 0;
-  std::array<platform::OutgoingDatagram, platform::kMaxDatagramBatch> batch_;
-  std::array<std::size_t, platform::kMaxDatagramBatch> records_;
-  std::array<ConstBuffer, platform::kMaxBatchBuffers> buffers_;
-};
-
-std::string Endpoint::NameOfDestination(const OperationRecord& record) {
-  return record.address.is_unspecified() ? "" : record.address.ToString();
-}
-
-// What waits, as much as one call takes. One that is refused ends alone: where
-// it is not the first, the next round begins with it.
-void Endpoint::SendDatagrams() {
-  if (!joins_known_ && !extras().sends.HasOne()) {
-    joins_known_ = true;
-    joins_datagrams_ = platform::TakesSegments(socket());
-  }
-  DatagramBatch batch(joins_datagrams_);
-  for (const OperationRecord* at = extras().sends.front();
-       at != nullptr &&
-       (at->kind == Kind::kSendTo || at->kind == Kind::kSendCopy) &&
-       batch.Add(*at);
-       at = at->next) {
-  }
-  const platform::BatchOutcome outcome = batch.Send(socket());
-  if (outcome.would_block) {
-    writable_ = false;
-    return;
-  }
-  if (outcome.error != 0) {
-    absl::Status status = platform::SystemError(
-        outcome.error, "send", NameOfDestination(*extras().sends.front()));
-    // The way that they would take may not do that (EIO, EINVAL; udp(7)).
-    if (batch.records(0) > 1 && !IsOfDestination(status)) {
-      joins_datagrams_ = false;
-      return;
-    }
-    End(own().sends.Pop(), std::move(status));
-    return;
-  }
-  for (std::size_t i = 0; i < outcome.count; ++i) {
-    for (std::size_t left = batch.records(i); left > 0; --left) {
-      OperationRecord* record = own().sends.Pop();
-      record->result.bytes = record->size;
-      CountUnsent(std::uint64_t{0} - record->size);
-      End(record, absl::OkStatus());
-    }
-  }
-}
-
 // False: others have waited long enough.
 bool Endpoint::SendFromFile(OperationRecord* record) {
   std::uint64_t budget = kMostFileBytes;
@@ -382,7 +250,7 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
            (SendsUnrecorded() ? submissions->sending->unrecorded : 0);
   }
   if (absl::Status status = CheckConnected("send"); !status.ok()) return status;
-  return SendCopyTo(data, SocketAddress());
+  return SendCopyTo(data, SocketAddress(), 0);
 }
 
 // A send of the first part has returned `tried`.
@@ -456,11 +324,16 @@ void Endpoint::SendOrQueue(ConstBuffer data) {
 }
 
 void Endpoint::QueueCopy(ConstBuffer data, const SocketAddress& destination) {
+  Admit(NewCopy(data, destination), absl::InfiniteDuration());
+}
+
+OperationRecord* Endpoint::NewCopy(ConstBuffer data,
+                                   const SocketAddress& destination) {
   OperationRecord* record = NewOperation(Kind::kSendCopy);
   record->SetCopy(data, loop_->TakeBlock(data.size()));
   record->address = destination;
   record->phase = OperationRecord::Phase::kQueued;
-  Admit(record, absl::InfiniteDuration());
+  return record;
 }
 
 }  // namespace weir::internal

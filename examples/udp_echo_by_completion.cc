@@ -19,9 +19,9 @@ void UdpEchoByCompletion(weir::EventLoop& loop, weir::Socket socket) {
   auto owned = std::make_unique<weir::DatagramSocket>(
       ValueOrFail(weir::DatagramSocket::Attach(loop, std::move(socket))));
   weir::DatagramSocket& echo = *owned;
-  OkOrFail(
-      echo.StartReceive([owned = std::move(owned), unsent = std::size_t{0}](
-                            const weir::ReceivedDatagrams& received) mutable {
+  OkOrFail(echo.StartReceive(
+      [owned = std::move(owned), unsent = std::size_t{0}](
+          const weir::ReceivedDatagrams& received) mutable {
         if (!received.status.ok()) {
           if (!IsOfAnEarlierAnswer(received.status)) LogOnce(received.status);
           return;
@@ -31,11 +31,12 @@ void UdpEchoByCompletion(weir::EventLoop& loop, weir::Socket socket) {
             unsent = 0;
             break;
           }
-          const absl::StatusOr<std::size_t> sent =
-              owned->SendCopy(datagram.data, datagram.source);
+          const absl::StatusOr<std::size_t> sent = owned->SendCopy(
+              datagram.data, datagram.source, datagram.segment_bytes);
           if (sent.ok()) unsent = *sent;
         }
-      }));
+      },
+      {.offload = true}));
 }
 
 }  // namespace examples

@@ -94,28 +94,29 @@ def _of_processor_time(echo, accept_rate, udp, growth):
                 for case in echo.cases
             ]
     if accept_rate:
-        case = accept_rate.cases[0]
         for mechanism, names in _RAW.items():
-            goals.append(
+            goals += [
                 Goal(
-                    f"processor time to accept, stream on {mechanism} ÷ best raw",
+                    f"a connection accepted and closed, {case}, stream on {mechanism} "
+                    "÷ best raw",
                     1,
                     accept_rate.ratio(case, f"weir stream, {mechanism}", names),
                 )
-            )
+                for case in accept_rate.cases
+            ]
     if udp:
-        case = udp.cases[-1]
         for mechanism in _RAW:
             own = f"weir completion, {mechanism}"
-            ratio = udp.ratio(case, "libuv", [own])
-            goals.append(
+            goals += [
                 Goal(
-                    f"datagrams of bursts a second of processor time, {mechanism} ÷ libuv",
+                    f"datagrams a second of processor time, {case}, {mechanism} ÷ libuv",
                     3,
-                    ratio,
+                    udp.ratio(case, "libuv", [own]),
                     least=True,
                 )
-            )
+                for case in udp.cases
+                if "bursts" in case
+            ]
     if growth:
         last, first = growth.cases[-1], 64
         for mechanism, names in _RAW.items():

@@ -1,8 +1,11 @@
 // A load for UDP echo servers, written without Weir: bursts of datagrams, the
-// next one when all answers, or nothing more, have come. One line of JSON says
-// how many were sent and answered in what time, and what the server has used
-// meanwhile.
+// next one when all answers, or nothing more, have come. With --joined=1 a
+// burst leaves in one walk through the network stack (UDP_SEGMENT). One line of
+// JSON says how many were sent and answered in what time, and what the server
+// has used meanwhile.
 
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,14 +44,16 @@ struct Totals {
 
 class Load {
  public:
-  Load(const sockaddr_in& server, std::size_t burst, std::size_t size)
+  Load(const sockaddr_in& server, std::size_t burst, std::size_t size,
+       bool joined)
       : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)),
         data_(burst * size),
         answers_(burst * size),
         vectors_(2 * burst),
         headers_(2 * burst),
         burst_(static_cast<unsigned>(burst)),
-        size_(size) {
+        size_(size),
+        joined_(joined) {
     if (socket_ < 0) Fail("socket");
     if (connect(socket_, reinterpret_cast<const sockaddr*>(&server),
                 sizeof(server)) != 0) {
@@ -57,6 +62,13 @@ class Load {
     // All answers of a burst fit.
     const int room = 4 << 20;
     setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+    if (joined_) {
+      const int segment = static_cast<int>(size);
+      if (setsockopt(socket_, IPPROTO_UDP, UDP_SEGMENT, &segment,
+                     sizeof(segment)) != 0) {
+        Fail("setsockopt UDP_SEGMENT");
+      }
+    }
     for (std::size_t i = 0; i < data_.size(); ++i) {
       data_[i] = static_cast<char>(i * 31);
     }
@@ -83,6 +95,10 @@ class Load {
 
  private:
   void Send() {
+    if (joined_) {
+      if (send(socket_, data_.data(), data_.size(), 0) < 0) Fail("send");
+      return;
+    }
     for (unsigned sent = 0; sent < burst_;) {
       const int now = sendmmsg(socket_, &headers_[sent], burst_ - sent, 0);
       if (now < 0) Fail("sendmmsg");
@@ -123,6 +139,7 @@ class Load {
   std::vector<mmsghdr> headers_;
   const unsigned burst_;
   const std::size_t size_;
+  const bool joined_;
 };
 
 }  // namespace
@@ -133,13 +150,20 @@ int main(int argc, char** argv) {
       {{"connect", "", "IPv4 address and port of the server"},
        {"burst", "64", "datagrams under way at a time, 1 to 1024"},
        {"size", "64", "bytes of a datagram, 1 to 8192"},
+       {"joined", "0",
+        "1: a burst is sent at once, of 64 and 60,000 bytes at most"},
        {"seconds", "2", "for how long"},
        {"warm-up", "0", "seconds before that, which do not count"},
        {"pid", "0", "process whose use of the machine is reported"}});
   const int pid = static_cast<int>(flags.Integer("pid", 0, 1 << 30));
-  Load load(flags.Address("connect"),
-            static_cast<std::size_t>(flags.Integer("burst", 1, 1024)),
-            static_cast<std::size_t>(flags.Integer("size", 1, 8192)));
+  const auto burst = static_cast<std::size_t>(flags.Integer("burst", 1, 1024));
+  const auto size = static_cast<std::size_t>(flags.Integer("size", 1, 8192));
+  const bool joined = flags.Integer("joined", 0, 1) == 1;
+  if (joined && (burst > 64 || burst * size > 60'000)) {
+    std::fputs("--joined: at most 64 datagrams and 60,000 bytes\n", stderr);
+    return 2;
+  }
+  Load load(flags.Address("connect"), burst, size, joined);
   if (const double warm_up = flags.Number("warm-up", 0, 86'400); warm_up > 0) {
     load.RunFor(warm_up);
   }

@@ -2,15 +2,22 @@
 
 from comparison import rounds, servers
 
-CASE = "served one message of 64 B"
+# Of the server, and by the clock.
+PROCESSOR_TIME = "processor time"
+TIME = "time from one to the next"
 
 
-def ask(build, count, seconds, size=64, name="churn", case=CASE):
+def ask(build, count, seconds):
+    return ask_of(build, count, seconds, 64, "churn", "served one message of 64 B")
+
+
+def ask_of(build, count, seconds, size, name, what):
     question = rounds.Question(
         name,
-        f"Processor time of the server for a connection that is {case}",
-        "microseconds of processor time a connection",
-        [case],
+        f"A connection that is {what}: processor time of the server, and how soon there "
+        "is the next",
+        "microseconds a connection",
+        [PROCESSOR_TIME, TIME],
     )
 
     def measure(running, _, __, load_cpu):
@@ -23,6 +30,9 @@ def ask(build, count, seconds, size=64, name="churn", case=CASE):
             f"--pid={running.pid}",
             cpu=load_cpu,
         )
-        return found["server_cpu_ns"] / found["connections"] / 1000
+        return {
+            PROCESSOR_TIME: found["server_cpu_ns"] / found["connections"] / 1000,
+            TIME: found["seconds"] / found["connections"] * 1e6,
+        }
 
-    return rounds.run(question, build, servers.TCP_ECHO, count, measure)
+    return rounds.run(question, build, servers.TCP_ECHO, count, measure, together=True)

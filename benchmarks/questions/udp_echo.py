@@ -1,8 +1,16 @@
-"""What does a UDP server pay for a datagram: one at a time, and in bursts?"""
+"""What does a UDP server pay for a datagram: one at a time, and in bursts, whose sender
+gives them to its system one by one or, as UDP_SEGMENT has it, together?"""
 
 from comparison import rounds, servers
 
-BURSTS = {"single datagrams of 64 B": 1, "bursts of 64 datagrams of 64 B": 64}
+SINGLE = "single datagrams of 64 B"
+BURSTS = "bursts of 64 datagrams of 64 B"
+JOINED = "such bursts, joined by the sender"
+_LOADS = {
+    SINGLE: ("--burst=1",),
+    BURSTS: ("--burst=64",),
+    JOINED: ("--burst=64", "--joined=1"),
+}
 
 
 def ask(build, count, seconds):
@@ -10,7 +18,7 @@ def ask(build, count, seconds):
         "udp_echo",
         "Processor time of the server for a datagram",
         "microseconds of processor time a datagram",
-        list(BURSTS),
+        list(_LOADS),
     )
 
     def measure(running, _, case, load_cpu):
@@ -19,7 +27,7 @@ def ask(build, count, seconds):
             running,
             build,
             "udp_load",
-            f"--burst={BURSTS[case]}",
+            *_LOADS[case],
             f"--pid={running.pid}",
             cpu=load_cpu,
         )

@@ -288,6 +288,47 @@ TEST_P(DatagramBatchTest, O06_CopiesOfOneLengthLeaveAsOne) {
   EXPECT_EQ(Must(sender_.SendCopy(BytesOf("0"), destination())), 1u);
 }
 
+// The same of one copy, and of copies that go on where it ends.
+TEST_P(DatagramBatchTest, O06_SeveralOfOneCopyLeaveAsOne) {
+  if (!platform::SendOffloadSupported()) {
+    GTEST_SKIP() << "the system cannot cut datagrams";
+  }
+  Must(sender_.SendCopy(BytesOf("abcdefgh"), destination(), 4));
+  Must(sender_.SendCopy(BytesOf("ijkl"), destination()));
+  Must(sender_.SendCopy(BytesOf("mnopqr"), destination(), 4));
+  // The end of the one before is shorter, and these are of another length.
+  Must(sender_.SendCopy(BytesOf("stuvwx"), destination(), 3));
+  SendTo("last");
+  TurnUntilTold(1);
+  EXPECT_THAT(calls, ElementsAre(Call{3, 3}));
+  EXPECT_THAT(Arrived(receiver_), ElementsAre("abcd", "efgh", "ijkl", "mnop",
+                                              "qr", "stu", "vwx", "last"));
+  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("0"), destination())), 1u);
+}
+
+// More than one walk through the network stack takes, and longer than every way
+// takes whole.
+TEST_P(DatagramBatchTest, O06_MuchOfOneCopyLeavesInSeveral) {
+  if (!platform::SendOffloadSupported()) {
+    GTEST_SKIP() << "the system cannot cut datagrams";
+  }
+  const std::string many(130, 'm');
+  Must(sender_.SendCopy(BytesOf(many), destination(), 1));
+  SendTo("last");
+  TurnUntilTold(1);
+  EXPECT_THAT(calls, ElementsAre(Call{4, 4}));
+  EXPECT_EQ(Arrived(receiver_).size(), 131u);
+  calls.clear();
+  const std::string longer(3000, 'l');
+  Must(sender_.SendCopy(BytesOf(longer), destination(), 1400));
+  SendTo("last");
+  TurnUntilTold(2);
+  EXPECT_THAT(calls, ElementsAre(Call{4, 4}));
+  EXPECT_THAT(Arrived(receiver_),
+              ElementsAre(std::string(1400, 'l'), std::string(1400, 'l'),
+                          std::string(200, 'l'), "last"));
+}
+
 // One by one, from there on.
 TEST_P(DatagramBatchTest, O05_WhatCannotBeCutLeavesOneByOne) {
   if (!platform::SendOffloadSupported()) {
@@ -304,6 +345,26 @@ TEST_P(DatagramBatchTest, O05_WhatCannotBeCutLeavesOneByOne) {
   }
   EXPECT_THAT(calls, ElementsAre(Call{2, -1}, Call{11, 11}, Call{11, 11}));
   EXPECT_EQ(Arrived(receiver_).size(), 22u);
+}
+
+// Each of them, and before what was sent after it.
+TEST_P(DatagramBatchTest, O05_SeveralThatCannotBeCutLeaveOneByOne) {
+  if (!platform::SendOffloadSupported()) {
+    GTEST_SKIP() << "the system cannot cut datagrams";
+  }
+  cuts_nothing = true;
+  for (int time = 0; time < 2; ++time) {
+    Must(sender_.SendCopy(BytesOf("abcdefgh"), destination(), 3));
+    SendTo("between");
+    EXPECT_EQ(Must(sender_.SendCopy(BytesOf("ijkl"), destination(), 2)), 19u);
+    TurnUntilTold(static_cast<std::size_t>(time + 1));
+    TurnUntil([&] { return calls.back() == Call{2, 2}; });
+    EXPECT_THAT(Arrived(receiver_),
+                ElementsAre("abc", "def", "gh", "between", "ij", "kl"));
+  }
+  EXPECT_EQ(calls.front(), (Call{3, -1}));
+  EXPECT_EQ(std::count(calls.begin(), calls.end(), Call{3, -1}), 1);
+  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("0"), destination())), 1u);
 }
 
 }  // namespace

@@ -3,10 +3,13 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
 #include "tests/conformance/operations.h"
 #include "weir/status.h"
 
@@ -299,6 +302,57 @@ TEST_P(DatagramOperation, O01_SegmentsArriveAsDatagrams) {
       from.SendSegments(BytesOf("xyz"), 1, SocketAddress(), told.Handler("s")));
   TurnUntil([&] { return lent.datagrams.size() == 9; });
   EXPECT_EQ(lent.datagrams.back(), "z");
+  DestroyLoop();
+}
+
+TEST_P(DatagramOperation, O05_ACopyOfSeveralArrivesAsDatagrams) {
+  DatagramSocket from = Bound(), to = Bound();
+  const SocketAddress address = Must(to.LocalAddress());
+  EXPECT_CODE(DatagramSocket().SendCopy(BytesOf("abc"), address, 1),
+              kFailedPrecondition);
+  Lent lent;
+  ASSERT_OK(to.StartReceive(lent.Handler()));
+  EXPECT_EQ(Must(from.SendCopy(BytesOf("abcdefgh"), address, 3)), 8u);
+  // Those that are one, or nothing.
+  Must(from.SendCopy(BytesOf("ij"), address, 3));
+  Must(from.SendCopy(BytesOf("klm"), address, 3));
+  Must(from.SendCopy(BytesOf(""), address, 3));
+  TurnUntil([&] { return lent.datagrams.size() == 6; });
+  EXPECT_THAT(lent.datagrams, ElementsAre("abc", "def", "gh", "ij", "klm", ""));
+  // By a thread that has no access to the loop.
+  lent.datagrams.clear();
+  std::thread([&] {
+    Must(from.SendCopy(BytesOf("nopqrstu"), address, 3));
+  }).join();
+  TurnUntil([&] { return lent.datagrams.size() == 3; });
+  EXPECT_THAT(lent.datagrams, ElementsAre("nop", "qrs", "tu"));
+  DestroyLoop();
+}
+
+// With offload, what was sent together may come together; sent back as it came,
+// it arrives as it was sent.
+TEST_P(DatagramOperation, O12_WhatCameTogetherGoesBackTogether) {
+  DatagramSocket client = Bound(), server = Bound();
+  ASSERT_OK(server.StartReceive(
+      [&](const ReceivedDatagrams& got) {
+        for (const ReceivedDatagram& each : got.datagrams) {
+          EXPECT_FALSE(each.truncated);
+          if (each.segment_bytes == 0) {
+            EXPECT_LE(each.data.size(), 1000u);
+          }
+          Must(server.SendCopy(each.data, each.source, each.segment_bytes));
+        }
+      },
+      {.offload = true}));
+  const SocketAddress address = Must(server.LocalAddress());
+  const std::string text = Pattern(40 * 1000 + 7);
+  Lent lent;
+  ASSERT_OK(client.StartReceive(lent.Handler()));
+  Must(client.SendCopy(BytesOf(text), address, 1000));
+  Must(client.SendCopy(BytesOf("single"), address));
+  TurnUntil([&] { return lent.datagrams.size() == 42; });
+  EXPECT_EQ(absl::StrJoin(lent.datagrams, ""), text + "single");
+  EXPECT_THAT(lent.errors, IsEmpty());
   DestroyLoop();
 }
 

@@ -140,9 +140,12 @@ class DatagramSocket {
   // Like SendTo, of a copy: `data` is the caller's again when this returns. An
   // unspecified destination is the connected peer. Returns how many bytes are
   // still to be sent. A datagram that the system refuses is dropped, like one
-  // that the network loses.
+  // that the network loses. With `segment_bytes` not 0 `data` is several
+  // datagrams, as ReceivedDatagram has them: each this long, the last may be
+  // shorter; if the system cannot take them together, they are sent one by one.
   absl::StatusOr<std::size_t> SendCopy(ConstBuffer data,
-                                       const SocketAddress& destination);
+                                       const SocketAddress& destination,
+                                       std::size_t segment_bytes = 0);
 
   // Calls `handler` with what arrives, in buffers of the runtime, until the
   // close (O12). As Stream's in everything else.
