@@ -22,15 +22,18 @@ from comparison import counting, servers  # noqa: E402
 _EXPECTED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "expected_counts.json")
 # By the part of what is expected, and by so much: compilers and C libraries differ.
 _MARGINS = {
-    "instructions": (0.25, 10),
+    "instructions": (0.15, 10),
     "allocations": (0, 0.05),
     "calls": (0.05, 0.05),
-    "bytes": (0.25, 32),
+    "bytes": (0.1, 16),
 }
 
 
-def _count(server, build):
-    found = counting.instructions(server, build, connections=1)
+def _count(server, build, wanted):
+    found = {}
+    # valgrind does not know all of io_uring.
+    if "instructions" in wanted:
+        found = counting.instructions(server, build, connections=1)
     found["calls"] = counting.system_calls(server, build, connections=1)
     found["bytes"] = counting.bytes_per_idle_connection(server, build)
     return {what: round(value, 2) + 0.0 for what, value in found.items()}
@@ -46,11 +49,11 @@ _TRIES = 3
 
 
 def _count_well(server, build, expected):
-    found = _count(server, build)
+    found = _count(server, build, expected)
     for _ in range(_TRIES - 1):
         if all(found[what] <= _most(what, value) for what, value in expected.items()):
             break
-        again = _count(server, build)
+        again = _count(server, build, expected)
         found = {what: min(value, again[what]) for what, value in found.items()}
     return found
 

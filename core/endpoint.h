@@ -182,12 +182,16 @@ class Endpoint final : public LoopRecord {
   // before the handle is closed.
   bool unwatched : 1 = false;
   bool submits_first : 1 = false;
+  // What receives by itself has no submission yet (Backend::StartReceiveMany).
+  bool receives_bare : 1 = false;
   // How often it was to run once more in which turn, so that a chain of operations
   // that always succeed does not keep the turn from ending.
   std::uint8_t runs = 0;
   std::uint16_t last_turn = 0;
-  // Made by the thread that runs the endpoint.
+  // Made by the thread that runs the endpoint; with one thread also where the
+  // mechanism's reports are taken.
   std::unique_ptr<EndpointSubmissions> submissions;
+  EndpointSubmissions& MakeSubmissions();
   // In the loop's list of its endpoints, which has a reference of each.
   Endpoint* previous = nullptr;
   Endpoint* next = nullptr;
@@ -478,6 +482,8 @@ class Endpoint final : public LoopRecord {
   void TakeReports();
   void SubmitReceive(OperationRecord* record);
   void SubmitMany(Submission::Kind kind);
+  void SubmitBareReceive();
+  void NoteRefusalOfMany(const absl::Status& why);
   void FinishMany(std::int64_t result);
   void SubmitConnect(OperationRecord* record);
   void SubmitSends(std::span<const std::span<std::byte>> buffers);
@@ -490,7 +496,8 @@ class Endpoint final : public LoopRecord {
   // And may miss how it ends.
   bool ReceivesWithoutEnd() const {
     return receive_submitted_ && loop_->capabilities().receives_miss_ends &&
-           submissions->receive.kind == Submission::Kind::kReceiveMany;
+           (submissions == nullptr ||
+            submissions->receive.kind == Submission::Kind::kReceiveMany);
   }
   void FinishReceive(std::int64_t result);
   void FinishSend(std::int64_t result);

@@ -96,7 +96,7 @@ int Endpoint::Run(Condition conditions, const SubmissionResults& results) {
   lends_ = false;
   reports_ |= conditions;
   if (results.has_received) {
-    submissions->results.has_received = true;
+    OwnSubmissions().results.has_received = true;
     submissions->results.received = results.received;
   }
   if (results.has_sent) {

@@ -25,14 +25,21 @@ bool IsRefusalOfZeroCopy(ErrorCause cause) {
 
 }  // namespace
 
-EndpointSubmissions& Endpoint::OwnSubmissions() {
-  if (submissions == nullptr) {
-    auto made = std::make_unique<EndpointSubmissions>();
-    made->receive.socket = this;
-    LoopCore::Scope scope(*loop_);
-    submissions = std::move(made);
+EndpointSubmissions& Endpoint::MakeSubmissions() {
+  submissions = std::make_unique<EndpointSubmissions>();
+  submissions->receive.socket = this;
+  if (receives_bare) {
+    receives_bare = false;
+    submissions->receive.kind = Submission::Kind::kReceiveMany;
+    submissions->receive.in_flight = true;
   }
   return *submissions;
+}
+
+EndpointSubmissions& Endpoint::OwnSubmissions() {
+  if (submissions != nullptr) return *submissions;
+  LoopCore::Scope scope(*loop_);
+  return MakeSubmissions();
 }
 
 EndpointSubmissions::Sending& Endpoint::OwnSending() {
@@ -173,7 +180,19 @@ void Endpoint::NoteSendFailure(std::int64_t result) {
 
 // --- receiving into the mechanism's buffers, and accepting, without end
 
+// Until something comes, it costs no memory.
+void Endpoint::SubmitBareReceive() {
+  const absl::Status status = loop_->StartReceiveMany(*this);
+  receive_submitted_ = receives_bare = status.ok();
+  if (!status.ok()) NoteRefusalOfMany(status);
+}
+
 void Endpoint::SubmitMany(Submission::Kind kind) {
+  if (kind == Submission::Kind::kReceiveMany && submissions == nullptr &&
+      !several_threads_ && loop_->capabilities().receives_by_socket) {
+    SubmitBareReceive();
+    return;
+  }
   Submission& submission = OwnSubmissions().receive;
   submission.kind = kind;
   submission.address = nullptr;
@@ -184,10 +203,16 @@ void Endpoint::SubmitMany(Submission::Kind kind) {
     TakeAtOnce(submission);
     // There may be something to take already.
     again_ = true;
-  } else if (absl::IsUnimplemented(status)) {
+  } else {
+    NoteRefusalOfMany(status);
+  }
+}
+
+void Endpoint::NoteRefusalOfMany(const absl::Status& why) {
+  if (absl::IsUnimplemented(why)) {
     receive_by_call_ = true;
   } else {
-    NoteRefusal(status);
+    NoteRefusal(why);
   }
 }
 
@@ -412,9 +437,10 @@ void Endpoint::CancelSubmissions() {
   const bool send = cancel_send_ && send_submitted_;
   cancel_receive_ = cancel_send_ = false;
   if (!receive && !send) return;
+  EndpointSubmissions& mine = OwnSubmissions();
   LoopCore::Scope scope(*loop_);
-  if (receive) loop_->CancelSubmission(submissions->receive);
-  if (send) loop_->CancelSubmission(submissions->sending->submission);
+  if (receive) loop_->CancelSubmission(mine.receive);
+  if (send) loop_->CancelSubmission(mine.sending->submission);
 }
 
 void Endpoint::Abort(OperationQueue& queue, bool submitted,

@@ -202,6 +202,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void CancelOperation(OperationRecord& record);
   absl::Status StartSubmission(Submission& submission,
                                std::span<const std::span<std::byte>> buffers);
+  // With one thread, and without a submission of the endpoint.
+  absl::Status StartReceiveMany(Endpoint& endpoint);
   void CancelSubmission(Submission& submission);
   std::optional<ReceivedChunk> NextChunk(Submission& submission) {
     return backend_->NextChunk(submission);
@@ -353,6 +355,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   absl::Status PresumedFailure(SocketState& socket, SocketRole role,
                                absl::Status failure) const;
   bool Dispatch(RegistrationRecord& record);
+  static Submission& ReceiveOf(WatchedSocket& socket);
   bool DispatchOrdinary(RegistrationRecord& record, Event& event);
   void DeliverRemoved(RegistrationRecord& record);
   void CallHandler(RegistrationRecord& record, Events events,
@@ -431,7 +434,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   bool retry_soon_ = false;
   std::uint64_t turn_ = 0;
 
-  ReadyList ready_;
+  ReadyList ready_{&ReceiveOf};
   // Endpoints that go on in the next turn.
   ReadyList later_;
   Frame* frames_ = nullptr;

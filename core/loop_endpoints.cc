@@ -37,6 +37,7 @@ SubmissionResults TakeResults(Endpoint& endpoint) {
 // Calls `use` for what the mechanism has of it; true if that is anything.
 bool ForEachInFlight(Endpoint& endpoint,
                      absl::FunctionRef<void(Submission&)> use) {
+  if (endpoint.receives_bare) endpoint.MakeSubmissions();
   if (endpoint.submissions == nullptr) return false;
   Submission& receive = endpoint.submissions->receive;
   EndpointSubmissions::Sending* const sending =
@@ -156,6 +157,18 @@ absl::Status LoopCore::StartSubmission(
     Submission& submission, std::span<const std::span<std::byte>> buffers) {
   unsubmitted_ = true;
   return backend_->Start(submission, buffers);
+}
+
+absl::Status LoopCore::StartReceiveMany(Endpoint& endpoint) {
+  unsubmitted_ = true;
+  return backend_->StartReceiveMany(endpoint);
+}
+
+Submission& LoopCore::ReceiveOf(WatchedSocket& socket) {
+  auto& endpoint = static_cast<Endpoint&>(static_cast<LoopRecord&>(socket));
+  EndpointSubmissions* const submissions = endpoint.submissions.get();
+  return submissions != nullptr ? submissions->receive
+                                : endpoint.MakeSubmissions().receive;
 }
 
 void LoopCore::CancelSubmission(Submission& submission) {

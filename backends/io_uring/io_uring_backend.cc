@@ -75,6 +75,7 @@ class IoUringBackend final : public Backend {
     return {.readiness_model = ReadinessModel::kSingleShot,
             .submissions = true,
             .zero_copy_sends = ring_->sends_without_copy(),
+            .receives_by_socket = true,
             .receives_miss_ends = true};
   }
 
@@ -106,6 +107,10 @@ class IoUringBackend final : public Backend {
                      std::span<const std::span<std::byte>> buffers) override {
     if (absl::Status status = Prepare(); !status.ok()) return status;
     return submissions_.Start(*ring_, submission, buffers);
+  }
+  absl::Status StartReceiveMany(WatchedSocket& socket) override {
+    if (absl::Status status = Prepare(); !status.ok()) return status;
+    return submissions_.StartReceiveMany(*ring_, socket);
   }
   void Cancel(Submission& submission) override {
     submissions_.Cancel(*ring_, submission, kIgnored);

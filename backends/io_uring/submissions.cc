@@ -59,10 +59,10 @@ Submissions::Message* Submissions::TakeMessage(Submission& submission) {
 absl::Status Submissions::Start(
     Ring& ring, Submission& submission,
     std::span<const std::span<std::byte>> buffers) {
-  if (submission.kind == Submission::Kind::kReceiveMany && lent_ == nullptr) {
-    auto lent = LentBuffers::Create(ring);
-    if (!lent.ok()) return lent.status();
-    lent_ = *std::move(lent);
+  if (submission.kind == Submission::Kind::kReceiveMany) {
+    absl::Status status = StartReceiveMany(ring, *submission.socket);
+    submission.in_flight = status.ok();
+    return status;
   }
   if (absl::Status status = ring.MakeRoom(1); !status.ok()) return status;
   const int socket = static_cast<int>(submission.socket->socket());
@@ -102,12 +102,6 @@ absl::Status Submissions::Start(
       }
       break;
     }
-    case Submission::Kind::kReceiveMany:
-      lent_->Join();
-      io_uring_prep_recv_multishot(entry, socket, nullptr, 0, 0);
-      entry->flags |= IOSQE_BUFFER_SELECT;
-      entry->buf_group = LentBuffers::kGroup;
-      break;
     case Submission::Kind::kAccept: {
       Message* message = TakeMessage(submission);
       message->address_length = sizeof(message->address);
@@ -132,18 +126,37 @@ absl::Status Submissions::Start(
                             message->address_length);
       break;
     }
+    case Submission::Kind::kReceiveMany:
     case Submission::Kind::kReceiveFrom:
     case Submission::Kind::kAwaitDatagram:
     case Submission::Kind::kSendTo:
     case Submission::Kind::kSendFile:
-      // Never given: there are no Capabilities of that kind here.
+      // The first is started above, the others are never given: there are no
+      // Capabilities of that kind here.
       io_uring_prep_nop(entry);
       break;
   }
-  io_uring_sqe_set_data64(
-      entry, reinterpret_cast<std::uintptr_t>(&submission) | kMark);
+  io_uring_sqe_set_data64(entry, TokenOf(submission));
   submission.in_flight = true;
   submission.socket->Pin();
+  return absl::OkStatus();
+}
+
+absl::Status Submissions::StartReceiveMany(Ring& ring, WatchedSocket& socket) {
+  if (lent_ == nullptr) {
+    auto lent = LentBuffers::Create(ring);
+    if (!lent.ok()) return lent.status();
+    lent_ = *std::move(lent);
+  }
+  if (absl::Status status = ring.MakeRoom(1); !status.ok()) return status;
+  lent_->Join();
+  io_uring_sqe* entry = ring.NextEntry();
+  io_uring_prep_recv_multishot(entry, static_cast<int>(socket.socket()),
+                               nullptr, 0, 0);
+  entry->flags |= IOSQE_BUFFER_SELECT;
+  entry->buf_group = LentBuffers::kGroup;
+  io_uring_sqe_set_data64(entry, TokenOf(socket));
+  socket.Pin();
   return absl::OkStatus();
 }
 
@@ -156,8 +169,7 @@ void Submissions::Cancel(Ring& ring, Submission& submission,
 absl::Status Submissions::CancelRest(Ring& ring, std::uint64_t ignored) {
   while (!to_cancel_.empty()) {
     if (absl::Status status = ring.MakeRoom(1); !status.ok()) return status;
-    ring.PrepareCancel(
-        reinterpret_cast<std::uintptr_t>(to_cancel_.back()) | kMark, ignored);
+    ring.PrepareCancel(TokenOf(*to_cancel_.back()), ignored);
     to_cancel_.pop_back();
   }
   return absl::OkStatus();
@@ -178,7 +190,10 @@ bool Submissions::IsLongBurst(Submission& submission) const {
 
 void Submissions::Complete(Ring& ring, const io_uring_cqe& completion,
                            ReadyList& ready, std::uint64_t ignored) {
-  Submission& submission = SubmissionOf(completion);
+  Submission& submission =
+      IsOfReceiveMany(completion)
+          ? ready.ReceiveOf(NamedBy<WatchedSocket>(completion))
+          : NamedBy<Submission>(completion);
   std::int64_t result = completion.res;
   if (submission.kind == Submission::Kind::kAcceptMany && result >= 0) {
     accepted_.Append(submission, static_cast<NativeSocket>(result));
@@ -227,7 +242,8 @@ void Submissions::Complete(Ring& ring, const io_uring_cqe& completion,
 }
 
 void Submissions::Discard(const io_uring_cqe& completion) {
-  const Submission::Kind kind = SubmissionOf(completion).kind;
+  if (IsOfReceiveMany(completion)) return;
+  const Submission::Kind kind = NamedBy<Submission>(completion).kind;
   if ((kind == Submission::Kind::kAccept ||
        kind == Submission::Kind::kAcceptMany) &&
       completion.res >= 0) {

@@ -31,6 +31,8 @@ class Submissions {
   // does not do that.
   absl::Status Start(Ring& ring, Submission& submission,
                      std::span<const std::span<std::byte>> buffers);
+  // A kReceiveMany: its user data names the socket.
+  absl::Status StartReceiveMany(Ring& ring, WatchedSocket& socket);
   // `ignored` is the user data of requests whose completion says nothing.
   void Cancel(Ring& ring, Submission& submission, std::uint64_t ignored);
   // Asks for the end of those for which the queue had no room. Unavailable: it
@@ -58,9 +60,24 @@ class Submissions {
   // User space has no addresses with the highest bit.
   static constexpr std::uint64_t kMark = std::uint64_t{1} << 63;
 
-  static Submission& SubmissionOf(const io_uring_cqe& completion) {
-    return *reinterpret_cast<Submission*>(
-        static_cast<std::uintptr_t>(completion.user_data & ~kMark));
+  // Of a kReceiveMany: the address is the socket's.
+  static constexpr std::uint64_t kReceiveMark = std::uint64_t{1} << 62;
+
+  static std::uint64_t TokenOf(const WatchedSocket& receiving) {
+    return reinterpret_cast<std::uintptr_t>(&receiving) | kReceiveMark | kMark;
+  }
+  static std::uint64_t TokenOf(const Submission& submission) {
+    return submission.kind == Submission::Kind::kReceiveMany
+               ? TokenOf(*submission.socket)
+               : reinterpret_cast<std::uintptr_t>(&submission) | kMark;
+  }
+  static bool IsOfReceiveMany(const io_uring_cqe& completion) {
+    return (completion.user_data & kReceiveMark) != 0;
+  }
+  template <typename Named>
+  static Named& NamedBy(const io_uring_cqe& completion) {
+    return *reinterpret_cast<Named*>(static_cast<std::uintptr_t>(
+        completion.user_data & ~(kReceiveMark | kMark)));
   }
   Message* TakeMessage(Submission& submission);
   bool IsLongBurst(Submission& submission) const;

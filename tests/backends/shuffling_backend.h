@@ -34,6 +34,9 @@ class ShufflingBackend final : public Backend {
                      std::span<const std::span<std::byte>> buffers) override {
     return real_->Start(submission, buffers);
   }
+  absl::Status StartReceiveMany(WatchedSocket& socket) override {
+    return real_->StartReceiveMany(socket);
+  }
   void Cancel(Submission& submission) override { real_->Cancel(submission); }
   std::optional<ReceivedChunk> NextChunk(Submission& submission) override {
     return real_->NextChunk(submission);

@@ -81,6 +81,8 @@ struct Capabilities {
   bool file_submissions = false;
   // Sends need not be copied: OperationOptions::zero_copy means something.
   bool zero_copy_sends = false;
+  // Backend::StartReceiveMany.
+  bool receives_by_socket = false;
   // A kReceiveMany can miss that its stream has ended or failed: the core watches
   // for that besides.
   bool receives_miss_ends = false;
@@ -236,6 +238,9 @@ struct ReceivedChunk {
 class ReadyList {
  public:
   ReadyList() = default;
+  // `receive_of` finds or makes what ReceiveOf() returns.
+  explicit ReadyList(Submission& (*receive_of)(WatchedSocket& socket))
+      : receive_of_(receive_of) {}
   ReadyList(const ReadyList&) = delete;
   ReadyList& operator=(const ReadyList&) = delete;
 
@@ -294,6 +299,9 @@ class ReadyList {
     submission.result = result;
     Push(*submission.socket);
   }
+
+  // The kReceiveMany that StartReceiveMany has started on `socket`.
+  Submission& ReceiveOf(WatchedSocket& socket) { return receive_of_(socket); }
 
   // The mechanism has lost reports and does not know whose: the core arms
   // everything anew. With an `error`, the system's number: it carries out nothing
@@ -389,6 +397,7 @@ class ReadyList {
   static bool linked(const WatchedSocket& socket) { return socket.linked_; }
 
  private:
+  Submission& (*const receive_of_)(WatchedSocket& socket) = nullptr;
   WatchedSocket* head_ = nullptr;
   WatchedSocket** end_ = &head_;  // where the next one goes
   bool loss_ = false;
@@ -460,6 +469,13 @@ class Backend {
   virtual absl::Status Start(Submission&,
                              std::span<const std::span<std::byte>>) {
     return absl::UnimplementedError("start: not a proactor");
+  }
+  // With Capabilities::receives_by_socket. Starts a kReceiveMany for which
+  // there need be no Submission until it brings something
+  // (ReadyList::ReceiveOf), or the core has one to cancel: of the many that
+  // wait for their peers, none.
+  virtual absl::Status StartReceiveMany(WatchedSocket&) {
+    return absl::UnimplementedError("start receiving: not by socket");
   }
   // Asks for the end of one that is in flight; it is reported in any case, with
   // what it has done or as cancelled. May only note it.
