@@ -10,6 +10,22 @@
 #include "core/endpoint.h"
 
 namespace weir::internal {
+namespace {
+
+// `parts` have `size` bytes.
+template <typename Parts>
+CopyBlock CopyOf(LoopCore& loop, const Parts& parts, std::size_t size) {
+  CopyBlock block = loop.TakeBlock(size);
+  std::byte* end = block.data();
+  for (const auto& part : parts) end = std::copy(part.begin(), part.end(), end);
+  return block;
+}
+
+void ReturnChunks(LoopCore& loop, std::span<const std::int32_t> chunks) {
+  for (const std::int32_t id : chunks) loop.ReturnChunk(id);
+}
+
+}  // namespace
 
 // Lets go of the record of the copy that is being sent.
 void Endpoint::TakeShortCopy() {
@@ -58,23 +74,17 @@ void Endpoint::EndShortCopy() {
 void Endpoint::ReturnKeptChunks() {
   EndpointSubmissions::Sending& sending = *submissions->sending;
   LoopCore::Scope scope(*loop_);
-  for (std::size_t i = 0; i < sending.kept_count; ++i) {
-    loop_->ReturnChunk(sending.kept[i]);
-  }
-  sending.kept_count = 0;
+  ReturnChunks(
+      *loop_,
+      std::span(sending.kept).first(std::exchange(sending.kept_count, 0)));
 }
 
 // What is left of it to be sent waits without them.
 void Endpoint::CopyOutOfChunks(OperationRecord& record) {
-  CopyBlock block = loop_->TakeBlock(static_cast<std::size_t>(record.size));
-  std::byte* end = block.data();
-  for (const std::span<std::byte>& buffer : record.buffers) {
-    end = std::copy(buffer.begin(), buffer.end(), end);
-  }
+  const auto size = static_cast<std::size_t>(record.size);
+  record.copy = CopyOf(*loop_, record.buffers, size);
   record.buffers.clear();
-  record.buffers.push_back(
-      std::span(block.data(), static_cast<std::size_t>(record.size)));
-  record.copy = std::move(block);
+  record.buffers.push_back(std::span(record.copy.data(), size));
   submissions->sending->buffers = 1;
 }
 
@@ -96,13 +106,9 @@ void Endpoint::SubmitShortCopy(LoopCore::Frame& frame,
                                std::span<const std::int32_t> chunks) {
   EndpointSubmissions::Sending& sending = OwnSending();
   const std::size_t size = frame.corked.size();
-  const auto return_chunks = [&] {
-    for (const std::int32_t id : chunks) loop_->ReturnChunk(id);
-    sending.kept_count = 0;
-  };
   if (!lends_ || sending.unrecorded > 0) {
     QueueAll(frame.corked);
-    for (const std::int32_t id : chunks) loop_->ReturnChunk(id);
+    ReturnChunks(*loop_, chunks);
     return;
   }
   sending.part_count = 0;
@@ -113,13 +119,10 @@ void Endpoint::SubmitShortCopy(LoopCore::Frame& frame,
           std::span(const_cast<std::byte*>(part.data()), part.size());
     }
   } else {
-    sending.copy = loop_->TakeBlock(size);
-    std::byte* end = sending.copy.data();
-    for (const ConstBuffer& part : frame.corked.parts()) {
-      end = std::copy(part.begin(), part.end(), end);
-    }
+    sending.copy = CopyOf(*loop_, frame.corked.parts(), size);
     sending.parts[sending.part_count++] = std::span(sending.copy.data(), size);
-    return_chunks();
+    ReturnChunks(*loop_, chunks);
+    sending.kept_count = 0;
   }
   Submission& send = sending.submission;
   send.kind = Submission::Kind::kSend;
@@ -132,7 +135,7 @@ void Endpoint::SubmitShortCopy(LoopCore::Frame& frame,
     // Why, the run in earnest is told.
     QueueAll(frame.corked);
     loop_->GiveBlock(std::move(sending.copy));
-    if (sending.kept_count > 0) return_chunks();
+    ReturnKeptChunks();
     return;
   }
   frame.corked.Clear();
@@ -188,7 +191,7 @@ int Endpoint::RunLent(LoopCore::Frame& frame) {
   if (!frame.corked.empty()) {
     SubmitShortCopy(frame, std::span(kept).first(kept_count));
   } else {
-    for (std::size_t i = 0; i < kept_count; ++i) loop_->ReturnChunk(kept[i]);
+    ReturnChunks(*loop_, std::span(kept).first(kept_count));
   }
   if (mine.receive.reported) [[unlikely]]
     TakeAtOnce(mine.receive);
