@@ -128,14 +128,22 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     LoopCore& loop_;
   };
 
-  // --- turns: loop_core.cc
+  // --- turns: loop_turns.cc
   absl::StatusOr<int> Run(absl::Duration timeout, bool once);
+
+  // --- the end: loop_end.cc
   void Stop();
   void Shutdown();
+  absl::Status OnTermination(absl::AnyInvocable<void()> handler);
+  absl::Status CheckNotStopped(const char* operation) const;
+  bool stopped() const { return stopped_.load(std::memory_order_acquire); }
+
+  // --- the inbox: loop_inbox.cc
   absl::Status Post(Message message);
   absl::Status PostTo(std::uint64_t frame, Message message);
-  absl::Status OnTermination(absl::AnyInvocable<void()> handler);
-  bool stopped() const { return stopped_.load(std::memory_order_acquire); }
+  // False if the loop has ended and will never carry it out. For those who have
+  // no access.
+  bool Enqueue(Command command);
   // Other threads have handed over commands that were not carried out yet.
   bool has_commands() const {
     return has_commands_.load(std::memory_order_acquire);
@@ -150,7 +158,6 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     return !rules_.several_threads && current_frame_ != nullptr &&
            current_frame_->loop == this && !has_commands();
   }
-  absl::Status CheckNotStopped(const char* operation) const;
 
   // --- registrations: loop_registrations.cc, loop_changes.cc, loop_reports.cc
   absl::StatusOr<Registration> Register(
@@ -185,9 +192,6 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void CancelTimer(const std::shared_ptr<TimerRecord>& timer);
 
   // --- endpoints: loop_endpoints.cc
-  // False if the loop has ended and will never carry it out. For those who have
-  // no access.
-  bool Enqueue(Command command);
   absl::Status Adopt(const CountedRef<Endpoint>& endpoint);
   // With Scope:
   void Schedule(Endpoint& endpoint, bool later);
@@ -279,8 +283,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
            int threads, bool embedded);
   ~LoopCore();
 
-  // --- turns
-  // Access from outside a handler: waits for it, asks for it, gives it up.
+  // --- access: loop_core.cc
+  // From outside a handler: waits for it, asks for it, gives it up.
   void Take();
   bool TryTake();
   void Give();
@@ -291,6 +295,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void Release() {
     if (rules_.several_threads) mu_.Unlock();
   }
+
+  // --- turns
   absl::Status EnterRun(const char* operation);
   void LeaveRun();
   absl::Status Lead(std::int64_t deadline_ns);
@@ -303,6 +309,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   bool RunSomeWork(int& delivered);
   bool RunReadySockets(int& delivered);
   void RunMessage(Message message);
+
+  // --- the inbox
   // Those that were carried out go to `spent`: what they hold is the
   // application's, to be destroyed without the lock.
   void ApplyCommands(std::vector<Command>& spent);
@@ -311,6 +319,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void BeWakeable();
   void TellLeader();
   void TellOthers();
+
+  // --- the end
   void DoShutdown();
 
   // --- registrations
