@@ -96,7 +96,7 @@ class NotificationRegistry {
     return slot.doubt > clean_dequeue_;
   }
 
-  // --- the way down
+  // --- the way down, and the calls: notification_changes.cc
   NotifyOperation NextOperation(const Slot& slot) const;
   bool GatherChanges();
   absl::Status Digest(std::uint32_t code, std::uint64_t doubt);
@@ -107,8 +107,6 @@ class NotificationRegistry {
   void RemoveFailed(std::uint32_t index, std::uint32_t result);
   void Refuse(std::uint32_t index, std::uint32_t result);
   void UpdateLongestWait();
-  absl::Status Dequeue(std::uint32_t timeout_ms, std::span<PortPacket> packets,
-                       std::uint32_t* received, std::uint32_t* code);
   // What a doubt lasts until, that begins with a call that has just ended.
   std::uint64_t DoubtFromNow() const {
     return dequeues_.load(std::memory_order_relaxed) + 1;
