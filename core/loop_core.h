@@ -300,9 +300,14 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   absl::Status EnterRun(const char* operation);
   void LeaveRun();
   absl::Status Lead(std::int64_t deadline_ns);
+  void CarryOver();
+  void TakeInbox();
   void Follow(std::int64_t deadline_ns);
   std::int64_t WaitTime(std::int64_t deadline_ns);
-  bool HasWork() const;
+  bool HasWork() const {
+    return !ready_.empty() || next_message_ < messages_.size() ||
+           !expired_.empty();
+  }
   // Takes and runs a piece of work, of ready sockets all there are if nobody
   // else takes from them; false if there is none. `delivered` counts what
   // reached the application.
@@ -357,6 +362,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   absl::Status SubmitChanges();
   void Reap();
   void DigestReports();
+  void NoteBusy();
+  void DigestSingleShots();
   void AddCheck(RegistrationRecord& record, Condition conditions);
   // If the mechanism has lost reports.
   void TakeLoss();

@@ -38,24 +38,31 @@ bool IsRegistration(const WatchedSocket& socket) {
 
 }  // namespace
 
-// What Collect brought: single shots are over, and what may be out of date is
-// checked, all with one system call.
+// What Collect brought.
 void LoopCore::DigestReports() {
   TakeLoss();
-  if (rules_.several_threads) {
-    for (WatchedSocket* socket = ready_.head(); socket != nullptr;
-         socket = ReadyList::Next(*socket)) {
-      if (!IsRegistration(*socket)) continue;
-      auto& record = static_cast<RegistrationRecord&>(*socket);
-      record.state.busy = true;
-      // A wait that began after the drain describes what is there after it.
-      if (rules_.model == ReadinessModel::kPersistent && !record.running &&
-          record.suspect_turn != turn_) {
-        record.suspect = Condition::kNone;
-      }
+  if (rules_.several_threads) NoteBusy();
+  if (rules_.model == ReadinessModel::kSingleShot) DigestSingleShots();
+}
+
+// With several threads.
+void LoopCore::NoteBusy() {
+  for (WatchedSocket* socket = ready_.head(); socket != nullptr;
+       socket = ReadyList::Next(*socket)) {
+    if (!IsRegistration(*socket)) continue;
+    auto& record = static_cast<RegistrationRecord&>(*socket);
+    record.state.busy = true;
+    // A wait that began after the drain describes what is there after it.
+    if (rules_.model == ReadinessModel::kPersistent && !record.running &&
+        record.suspect_turn != turn_) {
+      record.suspect = Condition::kNone;
     }
   }
-  if (rules_.model != ReadinessModel::kSingleShot) return;
+}
+
+// Single shots are over, and what may be out of date is checked, all with one
+// system call.
+void LoopCore::DigestSingleShots() {
   poll_entries_.clear();
   poll_records_.clear();
   for (WatchedSocket* socket = ready_.head(); socket != nullptr;

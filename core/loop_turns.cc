@@ -83,7 +83,7 @@ absl::StatusOr<int> LoopCore::Run(absl::Duration timeout, bool once) {
       if (waited || (!once && HasWork())) {
         // Whoever is idle takes the next piece, or the lead.
         if (idle_threads_ > 0 && HasWork()) work_or_lead_.Signal();
-        if (RunSomeWork(delivered)) {
+        if ((rules_.several_threads || HasWork()) && RunSomeWork(delivered)) {
           if (rules_.several_threads) TellLeader();
           continue;
         }
@@ -114,11 +114,6 @@ absl::StatusOr<int> LoopCore::Run(absl::Duration timeout, bool once) {
   return delivered;
 }
 
-bool LoopCore::HasWork() const {
-  return !ready_.empty() || next_message_ < messages_.size() ||
-         !expired_.empty();
-}
-
 std::int64_t LoopCore::WaitTime(std::int64_t deadline_ns) {
   if (deadline_ns == 0 || HasWork()) return 0;
   std::int64_t until = deadline_ns;
@@ -132,11 +127,8 @@ std::int64_t LoopCore::WaitTime(std::int64_t deadline_ns) {
   return retry_soon_ ? std::min(wait, kRetryNs) : wait;
 }
 
-absl::Status LoopCore::Lead(std::int64_t deadline_ns) {
-  {
-    std::vector<Command> spent;
-    ApplyCommands(spent);
-  }
+// What was left for this turn.
+void LoopCore::CarryOver() {
   for (RegistrationRecord* record : carried_over_) {
     if (!std::exchange(record->end_is_readable, false)) continue;
     ReadyList::AddConditions(*record, Condition::kReadable);
@@ -144,8 +136,19 @@ absl::Status LoopCore::Lead(std::int64_t deadline_ns) {
   }
   carried_over_.clear();
   while (WatchedSocket* endpoint = later_.Pop()) ready_.Push(*endpoint);
-  FlushChanges();
-  Reap();
+}
+
+// Mostly there is nothing to be done but to wait, which is not to cost a call
+// for each thing that there might be.
+absl::Status LoopCore::Lead(std::int64_t deadline_ns) {
+  if (has_commands()) {
+    std::vector<Command> spent;
+    ApplyCommands(spent);
+  }
+  if (!carried_over_.empty() || !later_.empty()) CarryOver();
+  retry_soon_ = false;
+  if (!dirty_.empty()) FlushChanges();
+  if (!ended_endpoints_.empty() || !graveyard_.empty()) Reap();
   absl::Status status;
   if (rules_.several_threads) status = SubmitChanges();
   std::int64_t timeout = WaitTime(deadline_ns);
@@ -169,20 +172,7 @@ absl::Status LoopCore::Lead(std::int64_t deadline_ns) {
   if (wheel_ != nullptr && !wheel_->empty()) {
     wheel_->Advance(platform::MonotonicNanoseconds(), &expired_);
   }
-  if (inbox_filled_.load(std::memory_order_acquire)) {
-    if (next_message_ == messages_.size()) {
-      messages_.clear();
-      next_message_ = 0;
-    }
-    absl::MutexLock lock(&inbox_mu_);
-    if (messages_.empty()) {
-      messages_.swap(inbox_);
-    } else {
-      std::move(inbox_.begin(), inbox_.end(), std::back_inserter(messages_));
-      inbox_.clear();
-    }
-    inbox_filled_.store(false, std::memory_order_relaxed);
-  }
+  if (inbox_filled_.load(std::memory_order_acquire)) TakeInbox();
   if (termination_ != nullptr && termination_->TakeRequested()) {
     messages_.push_back([this] {
       if (termination_handler_) {
@@ -193,6 +183,21 @@ absl::Status LoopCore::Lead(std::int64_t deadline_ns) {
     });
   }
   return status;
+}
+
+void LoopCore::TakeInbox() {
+  if (next_message_ == messages_.size()) {
+    messages_.clear();
+    next_message_ = 0;
+  }
+  absl::MutexLock lock(&inbox_mu_);
+  if (messages_.empty()) {
+    messages_.swap(inbox_);
+  } else {
+    std::move(inbox_.begin(), inbox_.end(), std::back_inserter(messages_));
+    inbox_.clear();
+  }
+  inbox_filled_.store(false, std::memory_order_relaxed);
 }
 
 void LoopCore::Follow(std::int64_t deadline_ns) {
