@@ -264,7 +264,8 @@ class Endpoint final : public LoopRecord {
     return own == nullptr ? 0 : own->unsent.load(std::memory_order_relaxed);
   }
 
-  // --- with the endpoint: endpoint.cc, endpoint_run.cc, endpoint_close.cc
+  // --- with the endpoint: endpoint_operations.cc, endpoint_run.cc,
+  // endpoint_close.cc
   absl::Status StartWithCare(OperationRecord* record, const char* operation,
                              const OperationOptions& options);
   void Admit(OperationRecord* record, absl::Duration timeout);
@@ -408,6 +409,7 @@ class Endpoint final : public LoopRecord {
   // --- moving data: endpoint_send.cc, endpoint_datagrams.cc,
   // endpoint_receive.cc, endpoint_lend.cc
   static const absl::Status& ClosedStatus();
+  static absl::Status Gone(const char* operation);
   void Progress();
   void NoteUntoldError();
   bool TakeTurningPoints(Condition reports);
@@ -477,7 +479,7 @@ class Endpoint final : public LoopRecord {
   int EndReceiver(absl::Status status);
 
   // --- handing over to a proactor: endpoint_submissions.cc,
-  // endpoint_datagram_submissions.cc
+  // endpoint_endless.cc, endpoint_datagram_submissions.cc
   bool Submits() const { return submits_; }
   void TakeReports();
   void SubmitReceive(OperationRecord* record);
