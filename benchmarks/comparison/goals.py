@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+from comparison import servers
+from questions import tcp_echo
+
 _EPOLL_RAW = ("raw epoll level", "raw epoll edge")
 _RAW = {"epoll": _EPOLL_RAW, "io_uring": ("raw io_uring",)}
+_PEERS = tuple(server.name for server in servers.TCP_ECHO if server.group == "peer")
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,14 @@ def _of_processor_time(echo, accept_rate, udp, growth):
                     echo.ratio(case, f"weir stream, {mechanism}", names),
                 )
                 for case in echo.cases
+            ]
+            goals += [
+                Goal(
+                    f"processor time a message, stream on {mechanism} ÷ best peer: {case}",
+                    1,
+                    echo.ratio(case, f"weir stream, {mechanism}", _PEERS),
+                )
+                for case in tcp_echo.BESIDE_PEERS
             ]
     if accept_rate:
         for mechanism, names in _RAW.items():

@@ -9,8 +9,16 @@ CASES = {
     "1,000 connections, 64 B": (1000, 64, 1),
     "10,000 connections, 64 B": (10000, 64, 1),
     "64 connections, 16 KiB": (64, 16384, 1),
+    "1,000 connections, 16 KiB": (1000, 16384, 1),
     "64 connections, 64 B, 16 in flight": (64, 64, 16),
 }
+# Those in which the best peer is not to be better.
+BESIDE_PEERS = (
+    "64 connections, 64 B",
+    "1,000 connections, 64 B",
+    "64 connections, 16 KiB",
+    "1,000 connections, 16 KiB",
+)
 
 
 def ask(build, count, seconds):
