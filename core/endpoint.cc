@@ -42,11 +42,6 @@ Endpoint::~Endpoint() {
   DropReference(*loop_);
 }
 
-const EndpointExtras& Endpoint::NoExtras() {
-  static const EndpointExtras& none = *new EndpointExtras;
-  return none;
-}
-
 EndpointExtras& Endpoint::MakeExtras() {
   auto* const made = new EndpointExtras;
   if (several_threads_) made->mu.emplace();

@@ -242,7 +242,10 @@ class Endpoint final : public LoopRecord {
     const EndpointExtras* own = extras_.load(std::memory_order_acquire);
     return own != nullptr ? *own : NoExtras();
   }
-  static const EndpointExtras& NoExtras();
+  static const EndpointExtras& NoExtras() {
+    static const EndpointExtras& none = *new EndpointExtras;
+    return none;
+  }
   // The life of the handle; the last that is taken.
   Mutex& handle_mu() const { return loop_->HandleMutexOf(this); }
   // With the endpoint: to be changed.

@@ -68,7 +68,7 @@ void LoopCore::Give() {
   mu_.Unlock();
 }
 
-LoopCore::Access::Access(LoopCore& loop) : loop_(loop) {
+void LoopCore::Access::Gain() {
   if (loop_.rules_.several_threads) {
     loop_.Take();
     taken_ = granted_ = true;
@@ -90,8 +90,7 @@ LoopCore::Access::Access(LoopCore& loop) : loop_(loop) {
   if (granted_) loop_.ApplyCommands(spent_);
 }
 
-LoopCore::Access::~Access() {
-  if (!taken_) return;
+void LoopCore::Access::GiveUp() {
   if (loop_.rules_.several_threads) {
     loop_.TellLeader();
   } else if (loop_.embedded_) {

@@ -97,17 +97,26 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   // Access to the loop's state, if this thread can have it at once.
   class Access {
    public:
-    explicit Access(LoopCore& loop);
-    ~Access();
+    // In a handler there is mostly nothing to be asked.
+    explicit Access(LoopCore& loop)
+        : loop_(loop), granted_(loop.HasFreeAccess()) {
+      if (!granted_) Gain();
+    }
+    ~Access() {
+      if (taken_) GiveUp();
+    }
     Access(const Access&) = delete;
     Access& operator=(const Access&) = delete;
     // False: hand over a command.
     explicit operator bool() const { return granted_; }
 
    private:
+    void Gain();
+    void GiveUp();
+
     LoopCore& loop_;
     std::vector<Command> spent_;
-    bool granted_ = false;
+    bool granted_;
     bool taken_ = false;
   };
 
