@@ -41,7 +41,9 @@ void Endpoint::SubmitMany(Submission::Kind kind) {
 
 void Endpoint::NoteRefusalOfMany(const absl::Status& why) {
   if (absl::IsUnimplemented(why)) {
+    // As long as there is something: nothing is watched for then.
     receive_by_call_ = true;
+    again_ = readable_;
   } else {
     NoteRefusal(why);
   }

@@ -2,8 +2,10 @@
 // that was noted is lost or dropped, and nothing goes where it does not belong.
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -240,6 +242,89 @@ TEST_P(RingError, O02_WhatTheKernelHasLostEnds) {
     bool posted = false;
     MustOk(fresh->Post([&] { posted = true; }));
     TurnOn(*fresh, [&] { return posted; });
+  }
+}
+
+// What a receiver that goes on by itself has been told.
+struct ToldReceiver {
+  ReceiveHandler Handler() {
+    return [this](const Received& received) {
+      bytes += received.data.size();
+      if (received.end()) end = received.status;
+    };
+  }
+  std::size_t bytes = 0;
+  std::optional<absl::Status> end;
+};
+
+// The same of receivers that have received nothing yet.
+TEST_P(RingError, O12_AReceiverThatTheKernelHasLostIsTold) {
+  for (const int threads : {1, 2}) {
+    SCOPED_TRACE(threads);
+    Clear();
+    const auto fresh = NewLoop(threads);
+    StreamAndPeer first = Connect(*fresh);
+    StreamAndPeer second = Connect(*fresh);
+    ToldReceiver lost, waiting;
+    MustOk(first.stream.StartReceive(lost.Handler()));
+    MustOk(second.stream.StartReceive(waiting.Handler()));
+    MustOk(fresh->RunOnce(absl::ZeroDuration()).status());
+    MustOk(fresh->RunOnce(absl::ZeroDuration()).status());
+    Inject({.call = threads == 1 ? Call::k_io_uring_submit_and_wait_timeout
+                                 : Call::k_io_uring_wait_cqes,
+            .error = EBADR});
+    // Its report, the end of the request, is among those that are lost.
+    (void)first.peer.Shutdown(ShutdownDirection::kBoth);
+    TurnOn(*fresh, [&] { return lost.end.has_value(); });
+    EXPECT_EQ(Hits(), 1u);
+    EXPECT_EQ(SystemCodeOf(*lost.end), EBADR) << *lost.end;
+    EXPECT_FALSE(waiting.end.has_value());
+    conformance::Send(second.peer, "xy");
+    TurnOn(*fresh, [&] { return waiting.bytes == 2; });
+  }
+}
+
+// One that waits in silence while the loop ends, and the kernel takes nothing.
+TEST_P(RingError, C04_ASilentReceiverIsToldOfTheEnd) {
+  for (const int threads : {1, 2}) {
+    SCOPED_TRACE(threads);
+    Clear();
+    auto fresh = NewLoop(threads);
+    StreamAndPeer pair = Connect(*fresh);
+    ToldReceiver silent;
+    MustOk(pair.stream.StartReceive(silent.Handler()));
+    MustOk(fresh->RunOnce(absl::ZeroDuration()).status());
+    MustOk(fresh->RunOnce(absl::ZeroDuration()).status());
+    Inject({.call = Call::k_io_uring_submit_and_get_events,
+            .error = ENOMEM,
+            .times = 3});
+    fresh.reset();
+    ASSERT_TRUE(silent.end.has_value());
+    EXPECT_TRUE(absl::IsCancelled(*silent.end)) << *silent.end;
+    EXPECT_EQ(silent.bytes, 0u);
+  }
+}
+
+// No memory for buffers, ever: then calls are made, as often as there is
+// something to receive.
+TEST_P(RingError, O12_WithoutBuffersEverythingIsReceived) {
+  for (const int threads : {1, 2}) {
+    SCOPED_TRACE(threads);
+    Clear();
+    const auto fresh = NewLoop(threads);
+    StreamAndPeer pair = Connect(*fresh);
+    // More than one call takes, at once.
+    const std::string much(100'000, 'm');
+    conformance::Send(pair.peer, much);
+    Inject({.call = Call::k_io_uring_register_buf_ring,
+            .error = ENOMEM,
+            .times = Fault::kForever});
+    ToldReceiver told;
+    MustOk(pair.stream.StartReceive(told.Handler()));
+    TurnOn(*fresh, [&] { return told.bytes == much.size(); });
+    EXPECT_GE(Hits(), 1u);
+    conformance::Send(pair.peer, "more");
+    TurnOn(*fresh, [&] { return told.bytes == much.size() + 4; });
   }
 }
 
