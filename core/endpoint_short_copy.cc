@@ -112,7 +112,8 @@ void Endpoint::SubmitShortCopy(LoopCore::Frame& frame,
     return;
   }
   sending.part_count = 0;
-  if (KeepChunks(frame, chunks)) {
+  const bool kept = KeepChunks(frame, chunks);
+  if (kept) {
     for (const ConstBuffer& part : frame.corked.parts()) {
       // Nothing is written through it.
       sending.parts[sending.part_count++] =
@@ -121,7 +122,6 @@ void Endpoint::SubmitShortCopy(LoopCore::Frame& frame,
   } else {
     sending.copy = CopyOf(*loop_, frame.corked.parts(), size);
     sending.parts[sending.part_count++] = std::span(sending.copy.data(), size);
-    ReturnChunks(*loop_, chunks);
     sending.kept_count = 0;
   }
   Submission& send = sending.submission;
@@ -135,9 +135,11 @@ void Endpoint::SubmitShortCopy(LoopCore::Frame& frame,
     // Why, the run in earnest is told.
     QueueAll(frame.corked);
     loop_->GiveBlock(std::move(sending.copy));
-    ReturnKeptChunks();
+    ReturnChunks(*loop_, chunks);
+    sending.kept_count = 0;
     return;
   }
+  if (!kept) ReturnChunks(*loop_, chunks);
   frame.corked.Clear();
   send_submitted_ = true;
   sending.unrecorded = size;
