@@ -111,13 +111,12 @@ absl::Status DatagramSocket::SendSegments(ConstBuffer data,
                                           CompletionHandler handler,
                                           const OperationOptions& options) {
   if (endpoint_ == nullptr) return Of(endpoint_).Check("send segments");
-  // UDP_MAX_SEGMENTS of the first Linux that has it; Windows takes as many.
-  constexpr std::size_t kMostSegments = 64;
   if (segment_bytes == 0 ||
-      (!data.empty() && (data.size() - 1) / segment_bytes >= kMostSegments)) {
+      (!data.empty() &&
+       (data.size() - 1) / segment_bytes >= platform::kMaxSegments)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "send segments: ", data.size(), " bytes in pieces of ", segment_bytes,
-        " are not 1 to ", kMostSegments, " datagrams"));
+        " are not 1 to ", platform::kMaxSegments, " datagrams"));
   }
   if (!SegmentationSupported()) {
     return absl::UnimplementedError(

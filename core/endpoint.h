@@ -188,8 +188,8 @@ class Endpoint final : public LoopRecord {
   // that always succeed does not keep the turn from ending.
   std::uint8_t runs = 0;
   std::uint16_t last_turn = 0;
-  // Made by the thread that runs the endpoint; with one thread also where the
-  // mechanism's reports are taken.
+  // Made by the thread that runs the endpoint, or, with one thread, by the loop
+  // for a receive that has none yet.
   std::unique_ptr<EndpointSubmissions> submissions;
   EndpointSubmissions& MakeSubmissions();
   // In the loop's list of its endpoints, which has a reference of each.
@@ -284,7 +284,6 @@ class Endpoint final : public LoopRecord {
   // A stream's: `data` goes out with what else is sent at this time.
   void AppendCopy(ConstBuffer data);
   void SendOrQueue(ConstBuffer data);
-  void QueueCopy(ConstBuffer data, const SocketAddress& destination);
   // Any thread.
   OperationRecord* NewCopy(ConstBuffer data, const SocketAddress& destination);
   // As SendCopyTo has it.
@@ -426,6 +425,7 @@ class Endpoint final : public LoopRecord {
   void NoteUnsent(const platform::IoOutcome& outcome);
   class DatagramBatch;
   void SendDatagrams();
+  void DatagramRefused(int error, std::size_t records);
   void SplitFirst();
   // Whether the system takes datagrams of one length to one destination
   // together; asked when there are some.
@@ -642,6 +642,8 @@ class Endpoint final : public LoopRecord {
   // See JoinsDatagrams.
   bool joins_known_ : 1 = false;
   bool joins_datagrams_ : 1 = false;
+  // Those that were together were refused; how one alone fares, tells why.
+  bool joins_in_doubt_ : 1 = false;
   bool cancel_receive_ : 1 = false;
   bool cancel_send_ : 1 = false;
 

@@ -19,13 +19,12 @@ namespace {
 
 using Kind = OperationRecord::Kind;
 
-// A datagram that is longer may not fit where it goes, and is then cut on the
-// way if it is sent alone: the least that IPv6 carries everywhere, without its
-// headers (RFC 8200, 5).
+// Those of who did not ask for it are joined if they fit on every way: the
+// least that IPv6 carries everywhere, without its headers (RFC 8200, 5). A
+// longer one may have to be cut on the way, as only one that is sent alone can
+// be.
 constexpr std::size_t kMostJoined = 1232;
-// What one walk takes: UDP_MAX_SEGMENTS of the oldest Linux that can, and not
-// more bytes than one datagram could have.
-constexpr std::size_t kMostSegments = 64;
+// Not more than one datagram could have.
 constexpr std::uint64_t kMostBytes = 60'000;
 
 // What a datagram on its own would meet as well.
@@ -106,7 +105,7 @@ class Endpoint::DatagramBatch {
                 ? record.size <= SegmentOf(*first_)
                 : record.segment_bytes == SegmentOf(*first_)) &&
            bytes_ + record.size <= kMostBytes &&
-           segments_ + SegmentsOf(record) <= kMostSegments &&
+           segments_ + SegmentsOf(record) <= platform::kMaxSegments &&
            used_ - begin_ + record.buffers.size() <=
                platform::kMaxVectorBuffers &&
            record.address == first_->address;
@@ -143,7 +142,7 @@ bool Endpoint::JoinsDatagrams() {
 void Endpoint::SendDatagrams() {
   const bool several =
       IsOfSeveral(*extras().sends.front()) || !extras().sends.HasOne();
-  const bool joins = several && JoinsDatagrams();
+  const bool joins = several && !joins_in_doubt_ && JoinsDatagrams();
   if (!joins && IsOfSeveral(*extras().sends.front())) SplitFirst();
   DatagramBatch batch(joins);
   for (const OperationRecord* at = extras().sends.front();
@@ -158,18 +157,10 @@ void Endpoint::SendDatagrams() {
     return;
   }
   if (outcome.error != 0) {
-    const OperationRecord& first = *extras().sends.front();
-    absl::Status status =
-        platform::SystemError(outcome.error, "send", NameOfDestination(first));
-    // The way that they would take may not do that (EIO, EINVAL; udp(7)).
-    if ((batch.records(0) > 1 || IsOfSeveral(first)) &&
-        !IsOfDestination(status)) {
-      joins_datagrams_ = false;
-      return;
-    }
-    End(own().sends.Pop(), std::move(status));
+    DatagramRefused(outcome.error, batch.records(0));
     return;
   }
+  if (joins_in_doubt_) joins_in_doubt_ = joins_datagrams_ = false;
   for (std::size_t i = 0; i < outcome.count; ++i) {
     for (std::size_t left = batch.records(i); left > 0; --left) {
       OperationRecord* record = own().sends.Pop();
@@ -180,19 +171,39 @@ void Endpoint::SendDatagrams() {
   }
 }
 
+// The first that is to be sent, or as many as `records` together. The way that
+// they would take may not do that (EIO, EINVAL; udp(7)), or one alone would be
+// refused as well: then it was not for their being together.
+void Endpoint::DatagramRefused(int error, std::size_t records) {
+  const OperationRecord& first = *extras().sends.front();
+  absl::Status status =
+      platform::SystemError(error, "send", NameOfDestination(first));
+  const bool is_of_several = IsOfSeveral(first);
+  const bool joined = records > 1 || SegmentOf(first) <= kMostJoined;
+  if (is_of_several) SplitFirst();
+  if ((records > 1 || is_of_several) && !IsOfDestination(status)) {
+    // What is too long to be joined with others will not be tried again.
+    joins_in_doubt_ = joined;
+    return;
+  }
+  joins_in_doubt_ = false;
+  End(own().sends.Pop(), std::move(status));
+}
+
 // The first of those to be sent becomes as many as it has datagrams.
 void Endpoint::SplitFirst() {
   OperationQueue& sends = own().sends;
   OperationRecord* const several = sends.Pop();
-  OperationQueue rest = std::exchange(sends, OperationQueue());
+  OperationQueue all;
   ConstBuffer data = several->buffers.front();
   while (!data.empty()) {
     const ConstBuffer one =
         data.first(std::min(data.size(), several->segment_bytes));
-    sends.Push(NewCopy(one, several->address));
+    all.Push(NewCopy(one, several->address));
     data = data.subspan(one.size());
   }
-  while (OperationRecord* record = rest.Pop()) sends.Push(record);
+  all.Append(sends);
+  sends = all;
   several->phase = OperationRecord::Phase::kDone;
   Release(several);
 }
@@ -200,24 +211,21 @@ void Endpoint::SplitFirst() {
 OperationQueue Endpoint::MakeCopies(ConstBuffer data,
                                     const SocketAddress& destination,
                                     std::size_t segment_bytes) {
-  OperationQueue made;
-  if (segment_bytes == 0 || data.size() <= segment_bytes) {
-    made.Push(NewCopy(data, destination));
-    return made;
+  // In blocks that are used again, if they have room for several.
+  std::size_t together = data.size();
+  if (segment_bytes != 0) {
+    together =
+        segment_bytes * std::clamp(CopyBlock::kUsual / segment_bytes,
+                                   std::size_t{1}, platform::kMaxSegments);
   }
-  // In blocks that are used again, if they are of any use.
-  const std::size_t together =
-      segment_bytes > kMostJoined
-          ? 1
-          : std::min(kMostSegments, CopyBlock::kUsual / segment_bytes);
-  while (!data.empty()) {
-    const ConstBuffer part =
-        data.first(std::min(data.size(), together * segment_bytes));
+  OperationQueue made;
+  do {
+    const ConstBuffer part = data.first(std::min(data.size(), together));
     OperationRecord* const record = NewCopy(part, destination);
     if (part.size() > segment_bytes) record->segment_bytes = segment_bytes;
     made.Push(record);
     data = data.subspan(part.size());
-  }
+  } while (!data.empty());
   return made;
 }
 

@@ -70,8 +70,9 @@ struct SubmissionResults {
   std::int64_t sent = 0;
 };
 
-// What a proactor has of an endpoint, if it ever had anything. The submissions
-// belong to whoever has access to the loop, the rest to who has the endpoint.
+// What a proactor has of an endpoint, if it ever had more than a receive that
+// has brought nothing yet (Endpoint::receives_bare). The submissions belong to
+// whoever has access to the loop, the rest to who has the endpoint.
 struct EndpointSubmissions {
   // Made for the first send.
   struct Sending {

@@ -320,11 +320,7 @@ void Endpoint::SendOrQueue(ConstBuffer data) {
     CountUnsent(data.size());
     return;
   }
-  QueueCopy(data, SocketAddress());
-}
-
-void Endpoint::QueueCopy(ConstBuffer data, const SocketAddress& destination) {
-  Admit(NewCopy(data, destination), absl::InfiniteDuration());
+  Admit(NewCopy(data, SocketAddress()), absl::InfiniteDuration());
 }
 
 OperationRecord* Endpoint::NewCopy(ConstBuffer data,

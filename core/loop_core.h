@@ -150,6 +150,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   // --- the inbox: loop_inbox.cc
   absl::Status Post(Message message);
   absl::Status PostTo(std::uint64_t frame, Message message);
+  // With Scope. False if the frame is no more.
+  bool PostToFrame(std::uint64_t frame, Message message);
   // False if the loop has ended and will never carry it out. For those who have
   // no access.
   bool Enqueue(Command command);
@@ -227,8 +229,6 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     return backend_->NextAccepted(submission);
   }
   bool has_submissions() const { return capabilities_.submissions; }
-  // False if the frame is no more.
-  bool PostToFrame(std::uint64_t frame, Message message);
   // Any thread; null, or false, if the pool is not for it or has none.
   OperationRecord* TakeOperation();
   bool GiveOperation(OperationRecord* record);
@@ -323,6 +323,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   bool RunSomeWork(int& delivered);
   bool RunReadySockets(int& delivered);
   void RunMessage(Message message);
+  bool RunOwnMessage();
 
   // --- the inbox
   // Those that were carried out go to `spent`: what they hold is the
@@ -381,7 +382,6 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   absl::Status PresumedFailure(SocketState& socket, SocketRole role,
                                absl::Status failure) const;
   bool Dispatch(RegistrationRecord& record);
-  static Submission& ReceiveOf(WatchedSocket& socket);
   bool DispatchOrdinary(RegistrationRecord& record, Event& event);
   void DeliverRemoved(RegistrationRecord& record);
   void CallHandler(RegistrationRecord& record, Events events,
@@ -390,6 +390,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void ReplaceHandler(RegistrationRecord& record);
 
   // --- endpoints
+  static Submission& ReceiveOf(WatchedSocket& socket);
   int RunEndpoint(Endpoint& endpoint);
   int RunEndpointHere(Frame& frame, Endpoint& endpoint, int& completions);
   void EndSubmissions();
@@ -402,7 +403,6 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void Borrow(std::unique_ptr<std::byte[]>& buffer,
               std::vector<std::unique_ptr<std::byte[]>>& pool,
               std::size_t size);
-  bool RunOwnMessage();
 
   // --- timers
   TimerWheel& wheel();

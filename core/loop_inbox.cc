@@ -24,6 +24,45 @@ absl::Status LoopCore::Post(Message message) {
   return absl::OkStatus();
 }
 
+bool LoopCore::PostToFrame(std::uint64_t frame, Message message) {
+  for (Frame* at = frames_; at != nullptr; at = at->next) {
+    if (at->id != frame) continue;
+    at->messages.push_back(std::move(message));
+    work_or_lead_.SignalAll();
+    WakeIfWaiting();
+    return true;
+  }
+  return false;
+}
+
+absl::Status LoopCore::PostTo(std::uint64_t frame, Message message) {
+  if (!message) return absl::InvalidArgumentError("post: the message is empty");
+  if (absl::Status status = CheckNotStopped("post"); !status.ok()) {
+    return status;
+  }
+  const auto left = [] {
+    return absl::FailedPreconditionError(
+        "post: that thread does not run the event loop");
+  };
+  if (!rules_.several_threads) {
+    if (frame == 0 || newest_frame_.load(std::memory_order_acquire) != frame) {
+      return left();
+    }
+    return Post(std::move(message));
+  }
+  Scope scope(*this);
+  return PostToFrame(frame, std::move(message)) ? absl::OkStatus() : left();
+}
+
+bool LoopCore::RunOwnMessage() {
+  Frame& frame = *FrameOfThisThread();
+  if (frame.messages.empty()) return false;
+  Message message = std::move(frame.messages.front());
+  frame.messages.erase(frame.messages.begin());
+  RunMessage(std::move(message));
+  return true;
+}
+
 bool LoopCore::Enqueue(Command command) {
   {
     absl::MutexLock lock(&inbox_mu_);

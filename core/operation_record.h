@@ -192,6 +192,12 @@ class OperationQueue {
     (tail_ == nullptr ? head_ : tail_->next) = record;
     tail_ = record;
   }
+  // `other` goes behind what there is, and belongs to this one.
+  void Append(const OperationQueue& other) {
+    if (other.empty()) return;
+    (tail_ == nullptr ? head_ : tail_->next) = other.head_;
+    tail_ = other.tail_;
+  }
   OperationRecord* Pop() {
     OperationRecord* record = head_;
     if (record != nullptr) {

@@ -25,6 +25,9 @@ namespace weir::platform {
 // what does not fit is left for the next call.
 inline constexpr std::size_t kMaxDatagramBatch = 64;
 inline constexpr std::size_t kMaxBatchBuffers = 256;
+// How many datagrams `data` of one with a segment size may be: UDP_MAX_SEGMENTS
+// of the first Linux that has it; later ones take more.
+inline constexpr std::size_t kMaxSegments = 64;
 
 // How a batch went: done (`count`), would have to wait (`would_block`), or
 // failed (`error`). Exactly one: with either of the others, `count` is 0.
@@ -82,8 +85,8 @@ struct OutgoingDatagram {
   const SocketAddress* destination = nullptr;
   // 0: one datagram. Else, where SendOffloadSupported(), `data` are several to
   // one destination one after the other, each this long but for the last, which
-  // may be shorter. The system takes at least 64 of them, and no more bytes
-  // than one datagram could have.
+  // may be shorter: at most kMaxSegments, and no more bytes than one
+  // datagram could have.
   std::size_t segment_size = 0;
   // The two ECN bits, 0 to 3, and the rest of the traffic class 0. Absent: what
   // the socket is set to. Windows before 11 and Server 2022 cannot; but for 0,

@@ -62,6 +62,7 @@ absl::Status Submissions::Start(
   if (submission.kind == Submission::Kind::kReceiveMany) {
     absl::Status status = StartReceiveMany(ring, *submission.socket);
     submission.in_flight = status.ok();
+    submission.backend_data = nullptr;
     return status;
   }
   if (absl::Status status = ring.MakeRoom(1); !status.ok()) return status;

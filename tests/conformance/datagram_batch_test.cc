@@ -36,6 +36,9 @@ std::vector<Call> calls;
 // How many datagrams the next calls may take; 0: the socket is full.
 std::deque<unsigned> limits;
 
+// What the next calls fail with; 0: they do not.
+std::deque<int> errors;
+
 // Whether what is to be cut into several datagrams is refused, as by an
 // interface that cannot compute their checksums (EIO, udp(7)).
 bool cuts_nothing = false;
@@ -55,7 +58,14 @@ extern "C" int sendmmsg(int descriptor, mmsghdr* messages, unsigned count,
     limits.pop_front();
   }
   int result = -1;
-  if (most == 0) {
+  int injected = 0;
+  if (!errors.empty()) {
+    injected = errors.front();
+    errors.pop_front();
+  }
+  if (injected != 0) {
+    errno = injected;
+  } else if (most == 0) {
     errno = EAGAIN;
   } else if (cuts_nothing && IsToBeCut(messages[0])) {
     errno = EIO;
@@ -90,6 +100,7 @@ class DatagramBatchTest : public Conformance {
     TurnPastSentinel();
     calls.clear();
     limits.clear();
+    errors.clear();
     cuts_nothing = false;
   }
 
@@ -323,10 +334,41 @@ TEST_P(DatagramBatchTest, O06_MuchOfOneCopyLeavesInSeveral) {
   Must(sender_.SendCopy(BytesOf(longer), destination(), 1400));
   SendTo("last");
   TurnUntilTold(2);
-  EXPECT_THAT(calls, ElementsAre(Call{4, 4}));
+  EXPECT_THAT(calls, ElementsAre(Call{2, 2}));
   EXPECT_THAT(Arrived(receiver_),
               ElementsAre(std::string(1400, 'l'), std::string(1400, 'l'),
                           std::string(200, 'l'), "last"));
+}
+
+// Too long for the way: these are sent one by one, the next ones are not.
+TEST_P(DatagramBatchTest, O06_OnlyWhatIsTooLongLeavesOneByOne) {
+  if (!platform::SendOffloadSupported()) {
+    GTEST_SKIP() << "the system cannot cut datagrams";
+  }
+  const std::string longer(3000, 'l');
+  errors = {EINVAL};
+  Must(sender_.SendCopy(BytesOf(longer), destination(), 1400));
+  SendTo("last");
+  TurnUntilTold(1);
+  Must(sender_.SendCopy(BytesOf("abcdefgh"), destination(), 4));
+  SendTo("last");
+  TurnUntilTold(2);
+  EXPECT_THAT(calls, ElementsAre(Call{2, -1}, Call{4, 4}, Call{2, 2}));
+  EXPECT_EQ(Arrived(receiver_).size(), 7u);
+}
+
+// A refusal that one datagram alone meets as well is not for being together.
+TEST_P(DatagramBatchTest, O06_ARefusedDestinationDoesNotEndTheJoining) {
+  if (!platform::SendOffloadSupported()) {
+    GTEST_SKIP() << "the system cannot cut datagrams";
+  }
+  const SocketAddress nowhere = SocketAddress::Ipv4Loopback(0);
+  Must(sender_.SendCopy(BytesOf("abcdefgh"), nowhere, 4));
+  Must(sender_.SendCopy(BytesOf("ijklmnop"), destination(), 4));
+  SendTo("last");
+  TurnUntilTold(1);
+  EXPECT_THAT(Arrived(receiver_), ElementsAre("ijkl", "mnop", "last"));
+  EXPECT_EQ(calls.back(), (Call{2, 2}));
 }
 
 // One by one, from there on.
@@ -345,6 +387,45 @@ TEST_P(DatagramBatchTest, O05_WhatCannotBeCutLeavesOneByOne) {
   }
   EXPECT_THAT(calls, ElementsAre(Call{2, -1}, Call{11, 11}, Call{11, 11}));
   EXPECT_EQ(Arrived(receiver_).size(), 22u);
+}
+
+// What the network says of an earlier datagram costs one, not all of them.
+TEST_P(DatagramBatchTest, O05_OneOfSeveralIsRefused) {
+  if (!platform::SendOffloadSupported()) {
+    GTEST_SKIP() << "the system cannot cut datagrams";
+  }
+  errors = {ECONNREFUSED};
+  Must(sender_.SendCopy(BytesOf("abcdefghij"), destination(), 4));
+  SendTo("last");
+  TurnUntilTold(1);
+  EXPECT_THAT(Arrived(receiver_), ElementsAre("efgh", "ij", "last"));
+  EXPECT_THAT(told_, ElementsAre("last OK 4"));
+  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("0"), destination())), 1u);
+}
+
+// Several that wait are given up together, and are no longer to be sent.
+TEST_P(DatagramBatchTest, O10_SeveralThatWaitAreCancelled) {
+  limits = {0};
+  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("abcdefgh"), destination(), 3)), 8u);
+  Turn();
+  ASSERT_OK(sender_.Cancel());
+  SendTo("last");
+  TurnUntilTold(1);
+  EXPECT_THAT(Arrived(receiver_), ElementsAre("last"));
+  EXPECT_EQ(Must(sender_.SendCopy(BytesOf("0"), destination())), 1u);
+  // By the close, and by the end of the loop.
+  limits = {0};
+  Must(sender_.SendCopy(BytesOf("abcdefgh"), destination(), 3));
+  Turn();
+  bool closed = false;
+  ASSERT_OK(sender_.Close([&] { closed = true; }));
+  TurnUntil([&] { return closed; });
+  sender_ = Must(DatagramSocket::Bind(loop(), SocketAddress::Ipv4Loopback(0)));
+  limits = {0};
+  Must(sender_.SendCopy(BytesOf("abcdefgh"), destination(), 3));
+  Turn();
+  DestroyLoop();
+  EXPECT_THAT(Arrived(receiver_), IsEmpty());
 }
 
 // Each of them, and before what was sent after it.

@@ -333,12 +333,16 @@ TEST_P(DatagramOperation, O05_ACopyOfSeveralArrivesAsDatagrams) {
 // it arrives as it was sent.
 TEST_P(DatagramOperation, O12_WhatCameTogetherGoesBackTogether) {
   DatagramSocket client = Bound(), server = Bound();
+  bool together = false;
   ASSERT_OK(server.StartReceive(
       [&](const ReceivedDatagrams& got) {
         for (const ReceivedDatagram& each : got.datagrams) {
           EXPECT_FALSE(each.truncated);
           if (each.segment_bytes == 0) {
             EXPECT_LE(each.data.size(), 1000u);
+          } else {
+            EXPECT_EQ(each.segment_bytes, 1000u);
+            together = true;
           }
           Must(server.SendCopy(each.data, each.source, each.segment_bytes));
         }
@@ -352,6 +356,7 @@ TEST_P(DatagramOperation, O12_WhatCameTogetherGoesBackTogether) {
   Must(client.SendCopy(BytesOf("single"), address));
   TurnUntil([&] { return lent.datagrams.size() == 42; });
   EXPECT_EQ(absl::StrJoin(lent.datagrams, ""), text + "single");
+  EXPECT_EQ(together, DatagramSocket::SegmentationSupported());
   EXPECT_THAT(lent.errors, IsEmpty());
   DestroyLoop();
 }

@@ -171,12 +171,12 @@ struct FilePart {
   std::uint64_t length = 0;
 };
 
-// A transfer that a proactor carries out by itself: on a stream, of one datagram,
-// or an accept.
-// Two go on until they are cancelled: kReceiveMany, into buffers of the mechanism
-// (Backend::NextChunk), and kAcceptMany (Backend::NextAccepted).
-// The core owns it, and what it points to, and touches none of it between Start
-// and the report.
+// A transfer that a proactor carries out by itself: on a stream, of one
+// datagram, or an accept. Two go on until they are cancelled: kReceiveMany,
+// into buffers of the mechanism (Backend::NextChunk), and kAcceptMany
+// (Backend::NextAccepted). The core owns it, and what it points to, and touches
+// none of it between Start and the report, but for making it late
+// (Backend::StartReceiveMany).
 struct Submission {
   enum class Kind : std::uint8_t {
     kReceive,
@@ -300,7 +300,8 @@ class ReadyList {
     Push(*submission.socket);
   }
 
-  // The kReceiveMany that StartReceiveMany has started on `socket`.
+  // The Submission of the receive that was started on `socket`, by whichever of
+  // Start and StartReceiveMany. On a list of the core's.
   Submission& ReceiveOf(WatchedSocket& socket) { return receive_of_(socket); }
 
   // The mechanism has lost reports and does not know whose: the core arms
@@ -465,15 +466,19 @@ class Backend {
   // go away at once. Like Arm it may only note it. It may have ended when this
   // returns: then Submission::reported is set, and no report follows (O02). A
   // refusal starts nothing. FailedPrecondition: the mechanism cannot drive this
-  // socket, and the core does, on top of readiness.
+  // socket, and the core does, on top of readiness. Unimplemented, of a kind
+  // that goes on: it cannot do that at present, and the core makes calls when
+  // there is something. Anything else: it is asked again in the next turn.
   virtual absl::Status Start(Submission&,
                              std::span<const std::span<std::byte>>) {
     return absl::UnimplementedError("start: not a proactor");
   }
-  // With Capabilities::receives_by_socket. Starts a kReceiveMany for which
-  // there need be no Submission until it brings something
-  // (ReadyList::ReceiveOf), or the core has one to cancel: of the many that
-  // wait for their peers, none.
+  // With Capabilities::receives_by_socket: starts a kReceiveMany that has no
+  // Submission yet, so that of the many sockets that wait for their peers none
+  // needs one. When it brings something, or ends, ReadyList::ReceiveOf() has
+  // it; and the core may make it before, to cancel it. It is then in flight, as
+  // if Start had been given it. Errors as Start; it has not ended when this
+  // returns. Called with one thread only.
   virtual absl::Status StartReceiveMany(WatchedSocket&) {
     return absl::UnimplementedError("start receiving: not by socket");
   }

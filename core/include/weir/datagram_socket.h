@@ -142,7 +142,8 @@ class DatagramSocket {
   // still to be sent. A datagram that the system refuses is dropped, like one
   // that the network loses. With `segment_bytes` not 0 `data` is several
   // datagrams, as ReceivedDatagram has them: each this long, the last may be
-  // shorter; if the system cannot take them together, they are sent one by one.
+  // shorter; no data is one empty datagram. If the system cannot take them
+  // together, they are sent one by one.
   absl::StatusOr<std::size_t> SendCopy(ConstBuffer data,
                                        const SocketAddress& destination,
                                        std::size_t segment_bytes = 0);
