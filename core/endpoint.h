@@ -425,11 +425,14 @@ class Endpoint final : public LoopRecord {
   void NoteUnsent(const platform::IoOutcome& outcome);
   class DatagramBatch;
   void SendDatagrams();
-  void DatagramRefused(int error, std::size_t records);
+  void FirstDatagramRefused(int error);
   void SplitFirst();
   // Whether the system takes datagrams of one length to one destination
-  // together; asked when there are some.
+  // together; asked when it matters.
   bool JoinsDatagrams();
+  // Adds to the last that waits, as SendCopyTo has it. False: to be sent apart.
+  bool JoinLast(ConstBuffer data, const SocketAddress& destination,
+                std::size_t segment_bytes);
   // As errors name it; "" for the peer that the socket is connected to.
   static std::string NameOfDestination(const OperationRecord& record);
   bool SendFromFile(OperationRecord* record);

@@ -1,6 +1,6 @@
 // Sending datagrams for an endpoint: what waits goes to the system in one call,
-// and copies of one length for one destination as one walk through its network
-// stack.
+// and copies of one length for one destination, of whose ends nobody is told,
+// as one walk through its network stack.
 
 #include <algorithm>
 #include <array>
@@ -24,8 +24,6 @@ using Kind = OperationRecord::Kind;
 // longer one may have to be cut on the way, as only one that is sent alone can
 // be.
 constexpr std::size_t kMostJoined = 1232;
-// Not more than one datagram could have.
-constexpr std::uint64_t kMostBytes = 60'000;
 
 // What a datagram on its own would meet as well.
 bool IsOfDestination(const absl::Status& status) {
@@ -34,7 +32,7 @@ bool IsOfDestination(const absl::Status& status) {
 }
 
 // Of a copy: how long its datagrams are, but for the last, and how many.
-std::uint64_t SegmentOf(const OperationRecord& copy) {
+std::size_t SegmentOf(const OperationRecord& copy) {
   return copy.segment_bytes == 0 ? copy.size : copy.segment_bytes;
 }
 std::size_t SegmentsOf(const OperationRecord& copy) {
@@ -52,76 +50,35 @@ bool IsOfSeveral(const OperationRecord& record) {
 
 class Endpoint::DatagramBatch {
  public:
-  explicit DatagramBatch(bool joins) : joins_(joins) {}
-
   // False if there is no room.
   bool Add(const OperationRecord& record) {
     const std::size_t parts = record.buffers.size();
-    if (parts > buffers_.size() - used_) return false;
-    const bool joined = joins_ && MayJoin(record);
-    if (!joined && count_ == batch_.size()) return false;
-    std::copy(record.buffers.begin(), record.buffers.end(),
-              buffers_.begin() + static_cast<std::ptrdiff_t>(used_));
-    used_ += parts;
-    if (!joined) {
-      first_ = &record;
-      begin_ = used_ - parts;
-      bytes_ = 0;
-      segments_ = 0;
-      batch_[count_] = {
-          .data = {},
-          .destination = IsToPeer(record) ? nullptr : &record.address,
-          .segment_size = record.segment_bytes};
-      records_[count_++] = 0;
-    } else {
-      batch_[count_ - 1].segment_size = SegmentOf(*first_);
+    if (count_ == batch_.size() || parts > buffers_.size() - used_) {
+      return false;
     }
-    bytes_ += record.size;
-    segments_ += SegmentsOf(record);
-    ++records_[count_ - 1];
-    batch_[count_ - 1].data =
-        std::span(buffers_).subspan(begin_, used_ - begin_);
+    const std::span<ConstBuffer> data =
+        std::span(buffers_).subspan(used_, parts);
+    std::copy(record.buffers.begin(), record.buffers.end(), data.begin());
+    used_ += parts;
+    batch_[count_++] = {
+        .data = data,
+        .destination = IsToPeer(record) ? nullptr : &record.address,
+        .segment_size = record.segment_bytes};
     return true;
   }
 
   platform::BatchOutcome Send(NativeSocket socket) const {
     return platform::SendDatagrams(socket, std::span(batch_).first(count_));
   }
-  // How many records the datagram of that number stands for.
-  std::size_t records(std::size_t number) const { return records_[number]; }
 
  private:
   static bool IsToPeer(const OperationRecord& record) {
     return record.address.family() == AddressFamily::kUnspecified;
   }
 
-  // The last of those that are joined may be shorter, no other.
-  bool MayJoin(const OperationRecord& record) const {
-    return count_ > 0 && first_->kind == Kind::kSendCopy &&
-           record.kind == Kind::kSendCopy &&
-           SegmentOf(*first_) <= kMostJoined &&
-           bytes_ == segments_ * SegmentOf(*first_) && record.size > 0 &&
-           (record.segment_bytes == 0
-                ? record.size <= SegmentOf(*first_)
-                : record.segment_bytes == SegmentOf(*first_)) &&
-           bytes_ + record.size <= kMostBytes &&
-           segments_ + SegmentsOf(record) <= platform::kMaxSegments &&
-           used_ - begin_ + record.buffers.size() <=
-               platform::kMaxVectorBuffers &&
-           record.address == first_->address;
-  }
-
-  const bool joins_;
   std::size_t count_ = 0;
   std::size_t used_ = 0;
-  // Of the last datagram of the batch: the record that it began with, where its
-  // buffers begin, its bytes, and how many datagrams it becomes.
-  const OperationRecord* first_ = nullptr;
-  std::size_t begin_ = 0;
-  std::uint64_t bytes_ = 0;
-  std::size_t segments_ = 0;
   std::array<platform::OutgoingDatagram, platform::kMaxDatagramBatch> batch_;
-  std::array<std::size_t, platform::kMaxDatagramBatch> records_;
   std::array<ConstBuffer, platform::kMaxBatchBuffers> buffers_;
 };
 
@@ -134,21 +91,40 @@ bool Endpoint::JoinsDatagrams() {
     joins_known_ = true;
     joins_datagrams_ = platform::TakesSegments(socket());
   }
-  return joins_datagrams_;
+  return joins_datagrams_ && !joins_in_doubt_;
+}
+
+bool Endpoint::JoinLast(ConstBuffer data, const SocketAddress& destination,
+                        std::size_t segment_bytes) {
+  OperationRecord* const last = extras().sends.back();
+  if (last == nullptr || last->kind != Kind::kSendCopy || last->submitted ||
+      data.empty() || last->size == 0 || last->address != destination) {
+    return false;
+  }
+  const std::size_t segment = SegmentOf(*last);
+  const std::size_t segments = SegmentsOf(*last);
+  // The last of those that are joined may be shorter, no other.
+  if (segment > kMostJoined || last->size != segment * segments ||
+      (segment_bytes == 0 ? data.size() > segment : segment_bytes != segment) ||
+      segments + (data.size() + segment - 1) / segment >
+          platform::kMaxSegments ||
+      !JoinsDatagrams() || !last->AppendCopy(data)) {
+    return false;
+  }
+  last->segment_bytes = segment;
+  CountUnsent(data.size());
+  return true;
 }
 
 // What waits, as much as one call takes. One that is refused ends alone: where
 // it is not the first, the next round begins with it.
 void Endpoint::SendDatagrams() {
-  const bool several =
-      IsOfSeveral(*extras().sends.front()) || !extras().sends.HasOne();
-  const bool joins = several && !joins_in_doubt_ && JoinsDatagrams();
-  if (!joins && IsOfSeveral(*extras().sends.front())) SplitFirst();
-  DatagramBatch batch(joins);
+  if (IsOfSeveral(*extras().sends.front()) && !JoinsDatagrams()) SplitFirst();
+  DatagramBatch batch;
   for (const OperationRecord* at = extras().sends.front();
        at != nullptr &&
        (at->kind == Kind::kSendTo || at->kind == Kind::kSendCopy) &&
-       (joins || !IsOfSeveral(*at)) && batch.Add(*at);
+       (!IsOfSeveral(*at) || JoinsDatagrams()) && batch.Add(*at);
        at = at->next) {
   }
   const platform::BatchOutcome outcome = batch.Send(socket());
@@ -157,36 +133,34 @@ void Endpoint::SendDatagrams() {
     return;
   }
   if (outcome.error != 0) {
-    DatagramRefused(outcome.error, batch.records(0));
+    FirstDatagramRefused(outcome.error);
     return;
   }
   if (joins_in_doubt_) joins_in_doubt_ = joins_datagrams_ = false;
-  for (std::size_t i = 0; i < outcome.count; ++i) {
-    for (std::size_t left = batch.records(i); left > 0; --left) {
-      OperationRecord* record = own().sends.Pop();
-      record->result.bytes = record->size;
-      CountUnsent(std::uint64_t{0} - record->size);
-      End(record, absl::OkStatus());
-    }
+  for (std::size_t sent = outcome.count; sent > 0; --sent) {
+    OperationRecord* record = own().sends.Pop();
+    record->result.bytes = record->size;
+    CountUnsent(std::uint64_t{0} - record->size);
+    End(record, absl::OkStatus());
   }
 }
 
-// The first that is to be sent, or as many as `records` together. The way that
-// they would take may not do that (EIO, EINVAL; udp(7)), or one alone would be
-// refused as well: then it was not for their being together.
-void Endpoint::DatagramRefused(int error, std::size_t records) {
+// Several may have been refused because the way that they would take cannot cut
+// them (EIO, EINVAL; udp(7)), or for what one alone would meet as well: how one
+// fares tells.
+void Endpoint::FirstDatagramRefused(int error) {
   const OperationRecord& first = *extras().sends.front();
   absl::Status status =
       platform::SystemError(error, "send", NameOfDestination(first));
-  const bool is_of_several = IsOfSeveral(first);
-  const bool joined = records > 1 || SegmentOf(first) <= kMostJoined;
-  if (is_of_several) SplitFirst();
-  if ((records > 1 || is_of_several) && !IsOfDestination(status)) {
-    // What is too long to be joined with others will not be tried again.
-    joins_in_doubt_ = joined;
-    return;
-  }
   joins_in_doubt_ = false;
+  if (IsOfSeveral(first)) {
+    const bool too_long_for_some_ways = first.segment_bytes > kMostJoined;
+    SplitFirst();
+    if (!IsOfDestination(status)) {
+      joins_in_doubt_ = !too_long_for_some_ways;
+      return;
+    }
+  }
   End(own().sends.Pop(), std::move(status));
 }
 

@@ -297,7 +297,7 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
     if (closing_) return absl::FailedPreconditionError("send: the socket is closed");
     if (type_ == SocketType::kStream) {
       AppendCopy(data);
-    } else {
+    } else if (!JoinLast(data, destination, segment_bytes)) {
       AdmitAll(MakeCopies(data, destination, segment_bytes));
     }
     const CorkedData* const corked = Corked();
@@ -319,7 +319,12 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
 
 void Endpoint::AdmitAll(OperationQueue copies) {
   while (OperationRecord* copy = copies.Pop()) {
-    Admit(copy, absl::InfiniteDuration());
+    if (type_ == SocketType::kDatagram &&
+        JoinLast(copy->buffers.front(), copy->address, copy->segment_bytes)) {
+      Release(copy);
+    } else {
+      Admit(copy, absl::InfiniteDuration());
+    }
   }
 }
 
