@@ -1,5 +1,6 @@
 #include "weir/connector.h"
 
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <optional>

@@ -2,6 +2,7 @@
 // which one call makes several, but the waits, for a datagram and for room for
 // one. They move one datagram, where somebody waits for that.
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 

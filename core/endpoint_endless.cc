@@ -1,6 +1,7 @@
 // What an endpoint has a proactor do without end: receive into the mechanism's
 // buffers, and accept.
 
+#include <cstdint>
 #include <optional>
 #include <utility>
 

@@ -2,6 +2,7 @@
 // endpoint is called with what there is (O12, R21).
 
 #include <array>
+#include <cstdint>
 #include <utility>
 
 #include "absl/time/time.h"

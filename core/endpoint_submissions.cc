@@ -2,6 +2,7 @@
 // time, which keeps their order (O06).
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <utility>
 

@@ -1,6 +1,7 @@
 #include "weir/event_loop.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/str_cat.h"

@@ -1,5 +1,6 @@
 #include "weir/events.h"
 
+#include <cstdint>
 #include <string>
 
 namespace weir {

@@ -1,6 +1,7 @@
 // What a loop does for its endpoints: it runs them, watches for them, keeps
 // their deadlines and lends them memory.
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>

@@ -1,6 +1,7 @@
 // The inbox: what threads without access leave for the one that has it; and who
 // is woken when there is something to do.
 
+#include <cstdint>
 #include <utility>
 
 #include "core/loop_core.h"

@@ -1,5 +1,6 @@
 // A loop's registrations: their beginning, their settings and their end.
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 

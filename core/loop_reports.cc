@@ -2,6 +2,7 @@
 // told to the handler (R02, R04, R05, R17).
 
 #include <cassert>
+#include <cstdint>
 #include <memory>
 #include <utility>
 

@@ -1,6 +1,7 @@
 // Turns: who runs the loop, who leads, and who takes work.
 
 #include <algorithm>
+#include <cstdint>
 #include <iterator>
 #include <utility>
 

@@ -1,6 +1,7 @@
 #include "weir/resolver.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <optional>
 #include <system_error>

@@ -1,5 +1,6 @@
 #include "weir/socket.h"
 
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/str_cat.h"

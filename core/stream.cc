@@ -1,6 +1,7 @@
 #include "weir/stream.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <utility>
 

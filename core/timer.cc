@@ -1,5 +1,6 @@
 #include "weir/timer.h"
 
+#include <cstdint>
 #include <utility>
 
 #include "core/loop_core.h"

@@ -2,6 +2,7 @@
 // becomes the changes of a call, and its answer becomes what is believed.
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/str_cat.h"

@@ -1,6 +1,7 @@
 // The order inside a batch is unspecified (survey trap 66): one scenario, with
 // handlers that get into each other's way, ends the same in every order.
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>

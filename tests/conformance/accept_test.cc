@@ -1,5 +1,6 @@
 // Accepting on notification (R21).
 
+#include <cstdint>
 #include <vector>
 
 #include "tests/conformance/conformance.h"

@@ -1,6 +1,7 @@
 // Bad input to a loop: a canonical status that says what was tried and what is
 // wrong; nothing is lost, leaked or disturbed (P05, R13).
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>

@@ -1,5 +1,6 @@
 #include "tests/conformance/conformance.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 

@@ -1,5 +1,6 @@
 // Connecting to a name, and what is told when the resolver or the loop ends.
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>

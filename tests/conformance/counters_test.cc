@@ -1,5 +1,7 @@
 // What a loop counts (P06).
 
+#include <cstdint>
+
 #include "absl/time/clock.h"
 #include "tests/conformance/conformance.h"
 #include "tests/conformance/loop_threads.h"

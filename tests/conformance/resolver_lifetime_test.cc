@@ -1,6 +1,7 @@
 // How the resolver, its lookups and the loop end, and threads (P03).
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>

@@ -2,6 +2,7 @@
 // how late it may be depends on the machine, so only gross lateness fails.
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <memory>

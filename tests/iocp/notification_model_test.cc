@@ -2,6 +2,7 @@
 // contract allows, with thousands of seeds: a small model says what may be
 // reported, and what has to be.
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <random>

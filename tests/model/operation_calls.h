@@ -5,6 +5,7 @@
 #define WEIR_TESTS_MODEL_OPERATION_CALLS_H_
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <thread>
 #include <utility>

@@ -4,6 +4,8 @@
 
 #include "tests/model/operation_trial.h"
 
+#include <cstdint>
+
 namespace weir::operation_model {
 namespace {
 

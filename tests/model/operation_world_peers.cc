@@ -1,5 +1,7 @@
 // Acts on ends that are plain sockets, and what those see.
 
+#include <cstdint>
+
 #include "tests/model/byte_pattern.h"
 #include "tests/model/operation_calls.h"
 #include "weir/status.h"

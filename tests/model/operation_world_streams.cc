@@ -1,6 +1,7 @@
 // Acts on streams.
 
 #include <algorithm>
+#include <cstdint>
 
 #include "tests/conformance/conformance.h"
 #include "tests/model/byte_pattern.h"

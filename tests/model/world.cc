@@ -1,5 +1,6 @@
 #include "tests/model/world.h"
 
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
