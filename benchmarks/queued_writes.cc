@@ -63,7 +63,8 @@ void Sends(benchmark::State& state) {
     ends->Read();
     for (std::size_t i = 0; i < kWrites; ++i) {
       OkOrDie(ends->stream.Send(data, [](const weir::Completion& sent) {
-        benchmark::DoNotOptimize(sent.bytes);
+        std::size_t bytes = sent.bytes;
+        benchmark::DoNotOptimize(bytes);
       }));
     }
   });
