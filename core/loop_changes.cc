@@ -90,9 +90,7 @@ void LoopCore::MarkDirty(LoopRecord& record) {
 
 // Tells the mechanism what has changed since the last time, each registration
 // once, however often it changed.
-void LoopCore::FlushChanges() {
-  retry_soon_ = false;
-  if (dirty_.empty()) return;
+void LoopCore::FlushDirty() {
   flushing_.swap(dirty_);
   for (LoopRecord* changed : flushing_) {
     changed->dirty = false;

@@ -367,7 +367,11 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
                              Condition conditions);
   void LookAgain(RegistrationRecord& record);
   void MarkDirty(LoopRecord& record);
-  void FlushChanges();
+  void FlushChanges() {
+    retry_soon_ = false;
+    if (!dirty_.empty()) FlushDirty();
+  }
+  void FlushDirty();
   void FlushEndpoint(Endpoint& endpoint);
   absl::Status SubmitChanges();
   void Reap();

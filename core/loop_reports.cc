@@ -393,13 +393,10 @@ void LoopCore::DeliverRemoved(RegistrationRecord& record) {
 // Frees the records that nothing names any more: no batch is being delivered
 // or fetched, no change is noted, and no packet is to come.
 void LoopCore::Reap() {
-  if (!ended_endpoints_.empty()) {
-    std::erase_if(ended_endpoints_, [](const auto& endpoint) {
-      return endpoint->unpinned() && !endpoint->dirty &&
-             !ReadyList::linked(*endpoint);
-    });
-  }
-  if (graveyard_.empty()) return;
+  std::erase_if(ended_endpoints_, [](const auto& endpoint) {
+    return endpoint->unpinned() && !endpoint->dirty &&
+           !ReadyList::linked(*endpoint);
+  });
   std::erase_if(graveyard_, [](const auto& record) {
     if (!record->unpinned() || record->dirty || ReadyList::linked(*record)) {
       return false;

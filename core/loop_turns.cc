@@ -147,8 +147,7 @@ absl::Status LoopCore::Lead(std::int64_t deadline_ns) {
     ApplyCommands(spent);
   }
   if (!carried_over_.empty() || !later_.empty()) CarryOver();
-  retry_soon_ = false;
-  if (!dirty_.empty()) FlushChanges();
+  FlushChanges();
   if (!ended_endpoints_.empty() || !graveyard_.empty()) Reap();
   absl::Status status;
   if (rules_.several_threads) status = SubmitChanges();

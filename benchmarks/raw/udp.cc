@@ -111,8 +111,7 @@ class Server {
         answer.msg_iov = &vectors_[i];
         answer.msg_iovlen = 1;
       }
-      if (last.segments > 1)
-        SetSegment(answers_[count - 1].msg_hdr, count - 1, last);
+      if (last.segments > 1) SetSegment(count - 1, last);
     }
     return count;
   }
@@ -139,7 +138,8 @@ class Server {
     return static_cast<std::size_t>(segment);
   }
 
-  void SetSegment(msghdr& answer, unsigned number, const Answers& answers) {
+  void SetSegment(unsigned number, const Answers& answers) {
+    msghdr& answer = answers_[number].msg_hdr;
     answer.msg_control = segments_[number].bytes.data();
     answer.msg_controllen = CMSG_SPACE(sizeof(std::uint16_t));
     cmsghdr* header = CMSG_FIRSTHDR(&answer);

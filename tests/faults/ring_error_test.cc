@@ -37,6 +37,18 @@ class RingError : public FaultTest {
     LimitSubmissionEntries(2);
     return NewLoop();
   }
+  // What was started reaches the kernel, and what it has at once comes back.
+  static void TurnTwice(EventLoop& loop) {
+    for (int i = 0; i < 2; ++i) {
+      MustOk(loop.RunOnce(absl::ZeroDuration()).status());
+    }
+  }
+  // At the next wait of a loop for so many threads (io_uring_setup(2), EBADR).
+  static void LoseCompletions(int threads) {
+    Inject({.call = threads == 1 ? Call::k_io_uring_submit_and_wait_timeout
+                                 : Call::k_io_uring_wait_cqes,
+            .error = EBADR});
+  }
   static void TurnOn(EventLoop& on, const std::function<bool()>& done) {
     for (int i = 0; !done() && i < 2000; ++i) {
       MustOk(on.RunOnce(absl::Milliseconds(10)).status());
@@ -221,11 +233,8 @@ TEST_P(RingError, O02_WhatTheKernelHasLostEnds) {
                    {.interest = Interest::kReadable, .trigger = Trigger::kEdge},
                    recorder.Handler())
                .status());
-    MustOk(fresh->RunOnce(absl::ZeroDuration()).status());
-    MustOk(fresh->RunOnce(absl::ZeroDuration()).status());
-    Inject({.call = threads == 1 ? Call::k_io_uring_submit_and_wait_timeout
-                                 : Call::k_io_uring_wait_cqes,
-            .error = EBADR});
+    TurnTwice(*fresh);
+    LoseCompletions(threads);
     conformance::Send(lost.peer, "abc");
     conformance::Send(ready.client, "x");
     TurnOn(*fresh, [&] { return told.count() > 0 && recorder.count() > 0; });
@@ -268,11 +277,8 @@ TEST_P(RingError, O12_AReceiverThatTheKernelHasLostIsTold) {
     ToldReceiver lost, waiting;
     MustOk(first.stream.StartReceive(lost.Handler()));
     MustOk(second.stream.StartReceive(waiting.Handler()));
-    MustOk(fresh->RunOnce(absl::ZeroDuration()).status());
-    MustOk(fresh->RunOnce(absl::ZeroDuration()).status());
-    Inject({.call = threads == 1 ? Call::k_io_uring_submit_and_wait_timeout
-                                 : Call::k_io_uring_wait_cqes,
-            .error = EBADR});
+    TurnTwice(*fresh);
+    LoseCompletions(threads);
     // Its report, the end of the request, is among those that are lost.
     (void)first.peer.Shutdown(ShutdownDirection::kBoth);
     TurnOn(*fresh, [&] { return lost.end.has_value(); });
@@ -293,8 +299,7 @@ TEST_P(RingError, C04_ASilentReceiverIsToldOfTheEnd) {
     StreamAndPeer pair = Connect(*fresh);
     ToldReceiver silent;
     MustOk(pair.stream.StartReceive(silent.Handler()));
-    MustOk(fresh->RunOnce(absl::ZeroDuration()).status());
-    MustOk(fresh->RunOnce(absl::ZeroDuration()).status());
+    TurnTwice(*fresh);
     Inject({.call = Call::k_io_uring_submit_and_get_events,
             .error = ENOMEM,
             .times = 3});
