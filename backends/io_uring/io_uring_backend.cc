@@ -76,7 +76,8 @@ class IoUringBackend final : public Backend {
             .submissions = true,
             .zero_copy_sends = ring_->sends_without_copy(),
             .receives_by_socket = true,
-            .receives_miss_ends = true};
+            .receives_miss_ends = true,
+            .usable_by_any_thread = ring_->for_any_thread()};
   }
 
   //   from     to       requests
@@ -318,8 +319,8 @@ class IoUringBackend final : public Backend {
 
 absl::StatusOr<std::unique_ptr<Backend>> CreateIoUringBackend(
     const BackendOptions& options) {
-  auto ring = Ring::Create({.several_threads = options.threads > 1,
-                            .pollable = options.embedded});
+  auto ring =
+      Ring::Create({.any_thread = options.threads > 1 || options.embedded});
   if (!ring.ok()) return ring.status();
   auto wake_up = platform::WakeUp::Create();
   if (!wake_up.ok()) return wake_up.status();

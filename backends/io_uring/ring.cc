@@ -65,19 +65,18 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const Options& options) {
   io_uring_params params{};
   params.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
   params.cq_entries = options.completion_entries;
-  if (!options.several_threads) {
-    params.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_R_DISABLED;
-    // Work that is held back wakes nobody who waits for the descriptor
-    // (io_req_local_work_add() in Linux).
-    if (!options.pollable) {
-      params.flags |= IORING_SETUP_DEFER_TASKRUN;
-    }
+  // Not IORING_SETUP_COOP_TASKRUN for any thread: what has come would wait
+  // until the thread that asked for it enters the kernel, which may be running
+  // a handler while another waits (io_uring_setup(2)).
+  if (!options.any_thread) {
+    params.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_R_DISABLED |
+                    IORING_SETUP_DEFER_TASKRUN;
   }
   const int result = io_uring_queue_init_params(options.submission_entries,
                                                 &ring->ring_, &params);
   if (result < 0) return Refused(-result);
   ring->initialised_ = true;
-  ring->enabled_ = options.several_threads;
+  ring->for_any_thread_ = ring->enabled_ = options.any_thread;
   for (const auto& feature : kNeededFeatures) {
     if ((params.features & feature.flag) == 0) {
       return absl::UnavailableError(

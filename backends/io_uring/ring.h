@@ -16,15 +16,15 @@ namespace weir::internal {
 
 // Threads. For one thread: created by any, then used by the one that first
 // called Enable() (IORING_SETUP_SINGLE_ISSUER; that is also what allows the
-// kernel to run completions only when it waits, DEFER_TASKRUN). For several:
+// kernel to run completions only when it waits, DEFER_TASKRUN). For any thread:
 // MakeRoom, NextEntry, Submit and the completions one at a time; WaitOnly may
 // run at the same time as these.
 class Ring {
  public:
   struct Options {
-    bool several_threads = false;
-    // The descriptor can be waited for by poll(2).
-    bool pollable = false;
+    // Work that the kernel holds back for one thread wakes nobody who waits for
+    // the descriptor (io_req_local_work_add() in Linux): for poll(2) as well.
+    bool any_thread = false;
     unsigned submission_entries = 1024;
     unsigned completion_entries = 8192;
   };
@@ -35,6 +35,7 @@ class Ring {
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
+  bool for_any_thread() const { return for_any_thread_; }
   bool enabled() const { return enabled_; }
   // Gives the ring to the calling thread. No effect if it is enabled.
   absl::Status Enable();
@@ -131,6 +132,7 @@ class Ring {
 
   io_uring ring_{};
   bool initialised_ = false;
+  bool for_any_thread_ = false;
   bool enabled_ = false;
   bool lost_ = false;
   bool sends_without_copy_ = false;

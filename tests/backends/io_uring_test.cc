@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <deque>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/conformance/conformance.h"
@@ -206,6 +207,27 @@ TEST_P(IoUring, R09_EachPollEndsOnceHoweverItsRemovalEnds) {
       EXPECT_LE(reported, 1u);
     }
   }
+}
+
+// Whoever ends an embedded loop ends what is under way.
+TEST_P(IoUring, C04_ThatOfAnEmbeddedLoopIsAnyThreads) {
+  const auto backend = Must(
+      CreateBackend("io_uring", {.threads = GetParam(), .embedded = true}));
+  EXPECT_TRUE(backend->capabilities().usable_by_any_thread);
+  Connection connection = Connected();
+  Watched watched(connection.server);
+  const Watch watch = WatchFor(Condition::kReadable);
+  ASSERT_OK(backend->Arm(watched, Watch{}, watch));
+  Turn(*backend, 0);
+  ASSERT_EQ(watched.pins(), 1u);
+  std::thread([&] {
+    ASSERT_OK(backend->Arm(watched, watch, Watch{}));
+    ASSERT_OK(backend->Submit());
+    for (int turn = 0; watched.pins() != 0 && turn < 1000; ++turn) {
+      Turn(*backend, 10'000'000);
+    }
+  }).join();
+  EXPECT_EQ(watched.pins(), 0u);
 }
 
 // The completion of a poll that was removed is not taken for one of its

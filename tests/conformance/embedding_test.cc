@@ -307,6 +307,21 @@ TEST_P(EmbeddingTest, P07_AcceptingAndConnectingGoOn) {
   DestroyInner();
 }
 
+// Between turns an operation may be under way. When the loop has ended, on
+// whatever thread, it is not any more: nothing is open that it was for.
+TEST_P(EmbeddingTest, C04_NothingIsUnderWayWhenAnotherThreadHasEndedTheLoop) {
+  weir::Listener listener =
+      Must(weir::Listener::Listen(inner(), SocketAddress::Ipv4Loopback(0)));
+  const SocketAddress address = Must(listener.LocalAddress());
+  absl::Status told;
+  MustOk(listener.Accept(
+      [&](absl::StatusOr<AcceptedStream>&& next) { told = next.status(); }));
+  Settle();
+  std::thread([&] { DestroyInner(); }).join();
+  EXPECT_CODE(told, kCancelled);
+  EXPECT_OK(Socket::Listen(address));
+}
+
 TEST_P(EmbeddingTest, P07_DatagramsAreReceived) {
   auto socket = Must(
       DatagramSocket::Bind(inner(), SocketAddress::Ipv4Loopback(0)));
