@@ -37,7 +37,7 @@ Endpoint::Endpoint(LoopCore& loop, NativeSocket native, AddressFamily family,
 }
 
 Endpoint::~Endpoint() {
-  if (!handle_closed_) (void)platform::Close(socket());
+  if (!handle_is_closed()) (void)platform::Close(socket());
   delete extras_.load(std::memory_order_relaxed);
   DropReference(*loop_);
 }
@@ -90,7 +90,7 @@ absl::StatusOr<CountedRef<Endpoint>> Endpoint::Create(LoopCore& loop,
   CountedRef<Endpoint> endpoint(
       *new Endpoint(loop, native, family, type, role));
   if (absl::Status status = loop.Adopt(endpoint); !status.ok()) {
-    endpoint->handle_closed_ = true;
+    endpoint->BarHandle();
     return status;
   }
   return endpoint;

@@ -28,8 +28,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "core/endpoint_extras.h"
+#include "core/handle_gate.h"
 #include "core/loop_core.h"
 #include "core/loop_record.h"
 #include "core/operation_record.h"
@@ -128,8 +128,8 @@ class Endpoint final : public LoopRecord {
   // other threads do; returns its status.
   template <typename Call>
   auto WithHandle(const char* operation, Call call) -> decltype(call(socket())) {
-    absl::MutexLock lock(&handle_mu());
-    if (handle_closed_ || closed_.load(std::memory_order_acquire)) {
+    const HandleGate::Visit handle(handle_gate(), handle_closed_);
+    if (!handle || closed_.load(std::memory_order_acquire)) {
       return absl::FailedPreconditionError(
           absl::StrCat(operation, ": the socket is closed"));
     }
@@ -223,6 +223,8 @@ class Endpoint final : public LoopRecord {
    private:
     CountedRef<Endpoint> endpoint_;
   };
+  // Nobody uses the handle from here on.
+  void BarHandle() { handle_gate().Close(handle_closed_); }
 
   // The handle belongs to the endpoint from now on.
   Endpoint(LoopCore& loop, NativeSocket native, AddressFamily family,
@@ -246,8 +248,10 @@ class Endpoint final : public LoopRecord {
     static const EndpointExtras& none = *new EndpointExtras;
     return none;
   }
-  // The life of the handle; the last that is taken.
-  Mutex& handle_mu() const { return loop_->HandleMutexOf(this); }
+  bool handle_is_closed() const {
+    return handle_closed_.load(std::memory_order_relaxed);
+  }
+  HandleGate& handle_gate() const { return loop_->HandleGateOf(this); }
   // With the endpoint: to be changed.
   EndpointExtras& own() {
     EndpointExtras* own = extras_.load(std::memory_order_relaxed);
@@ -395,7 +399,7 @@ class Endpoint final : public LoopRecord {
   void ReturnKeptChunks();
   // Persistent model: what is watched stays the same until the end.
   bool IsSettled() const {
-    return watched_ && !again_ && !handle_closed_ &&
+    return watched_ && !again_ && !handle_is_closed() &&
            role() != SocketRole::kUnconnected &&
            (type_ == SocketType::kStream ||
             WaitsToSend() == Has(settled_.conditions, Condition::kWritable));
@@ -585,8 +589,7 @@ class Endpoint final : public LoopRecord {
   std::atomic<bool> receives_by_itself_{false};
   // The loop's.
   const bool several_threads_;
-  // With handle_mu() as well.
-  bool handle_closed_ = false;
+  std::atomic<bool> handle_closed_{false};
   Condition reports_ = Condition::kNone;
 
   // With the endpoint.

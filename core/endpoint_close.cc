@@ -49,8 +49,9 @@ void Endpoint::AbortZeroCopy() {
   if (submissions == nullptr || submissions->sending == nullptr) return;
   const Submission& send = submissions->sending->submission;
   if (!send.in_flight || !send.zero_copy) return;
-  absl::MutexLock lock(&handle_mu());
-  if (!handle_closed_) (void)platform::Abort(socket());
+  if (const HandleGate::Visit handle(handle_gate(), handle_closed_); handle) {
+    (void)platform::Abort(socket());
+  }
 }
 
 void Endpoint::Refuse(absl::Status status) {
@@ -64,7 +65,7 @@ void Endpoint::Refuse(absl::Status status) {
 // Before the pending operations are indicated: their handlers find the socket
 // closed.
 void Endpoint::CloseHandle() {
-  if (handle_closed_) return;
+  if (handle_is_closed()) return;
   {
     // With nobody to be told of before the close.
     const bool may_wait = !extras().HasOperations() && !HasReceiver();
@@ -75,10 +76,7 @@ void Endpoint::CloseHandle() {
     }
   }
   DropUntold();
-  {
-    absl::MutexLock lock(&handle_mu());
-    handle_closed_ = true;
-  }
+  BarHandle();
   if (send_submitted_ && submissions->sending->submission.zero_copy) {
     (void)platform::Abort(socket());
   } else if (type_ == SocketType::kStream &&
@@ -98,7 +96,7 @@ void Endpoint::CloseHandle() {
 }
 
 bool Endpoint::Finished() const {
-  return closing_ && handle_closed_ && !receive_submitted_ &&
+  return closing_ && handle_is_closed() && !receive_submitted_ &&
          !send_submitted_ && !extras().HasOperations() && !HasReceiver() &&
          !finished_ && entering_.load(std::memory_order_seq_cst) == 0;
 }
@@ -163,10 +161,7 @@ absl::Status Endpoint::Detach() {
     LoopCore::Scope scope(*loop_);
     (void)loop_->Unwatch(*this, HandleFate::kStaysOpen, /*may_wait=*/false);
   }
-  {
-    absl::MutexLock lock(&handle_mu());
-    handle_closed_ = true;
-  }
+  BarHandle();
   Schedule();
   return absl::OkStatus();
 }

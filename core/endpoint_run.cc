@@ -143,7 +143,7 @@ void Endpoint::Settle(bool again) {
   const bool receives = ReceiverWaits() || !extras().receives.empty();
   const bool waits_for_reset = !extras().resets.empty() && !over_reported_;
   Watch watch;
-  if (!handle_closed_ && role() != SocketRole::kUnconnected) {
+  if (!handle_is_closed() && role() != SocketRole::kUnconnected) {
     Condition conditions = Condition::kNone;
     const bool by_mechanism =
         receive_submitted_ ||

@@ -37,6 +37,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/corked_data.h"
+#include "core/handle_gate.h"
 #include "core/loop_record.h"
 #include "core/mutex.h"
 #include "core/operation_record.h"
@@ -275,11 +276,10 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   const std::string& backend_reason() const { return backend_reason_; }
   const Capabilities& capabilities() const { return capabilities_; }
   bool several_threads() const { return rules_.several_threads; }
-  // What keeps `of` from being closed while it is used from outside. Shared by
-  // many: it is held for one call that does not wait.
-  Mutex& HandleMutexOf(const Endpoint* of) {
-    return handle_mus_[reinterpret_cast<std::uintptr_t>(of) / 256 %
-                       handle_mus_.size()];
+  // Of the handle of `of`, and of many others.
+  HandleGate& HandleGateOf(const Endpoint* of) {
+    return handle_gates_[reinterpret_cast<std::uintptr_t>(of) / 256 %
+                         handle_gates_.size()];
   }
 
  private:
@@ -500,8 +500,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   std::vector<std::unique_ptr<std::byte[]>> lent_buffers_;
   std::vector<std::unique_ptr<std::byte[]>> lent_datagram_buffers_;
 
-  // Any thread's; nothing else is taken with one of them.
-  std::array<Mutex, 16> handle_mus_;
+  // Any thread's.
+  std::array<HandleGate, 16> handle_gates_;
 
   struct Counters {
     std::atomic<std::uint64_t> turns{0};
