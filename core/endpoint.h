@@ -83,6 +83,9 @@ class Endpoint final : public LoopRecord {
                                          const SocketAddress& destination,
                                          std::size_t segment_bytes);
 
+  // What SendCopy returns.
+  std::size_t UnsentBytes();
+
   // What goes on until the close: one of these.
   struct Accepting {
     AcceptHandler handler;
@@ -325,6 +328,8 @@ class Endpoint final : public LoopRecord {
   }
   void SendRestOfCorked(LoopCore::Frame& frame, std::int64_t tried);
   absl::StatusOr<std::size_t> SendCopyWithCare(ConstBuffer data);
+  // What is to be sent besides what is in the queue. With the endpoint.
+  std::size_t UnqueuedBytes() const;
   // What the handlers of this endpoint have corked, if this thread is in one.
   CorkedData* Corked() const;
   void QueueCorked() {

@@ -300,8 +300,7 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
     } else if (!JoinLast(data, destination, segment_bytes)) {
       AdmitAll(MakeCopies(data, destination, segment_bytes));
     }
-    const CorkedData* const corked = Corked();
-    return unsent() + (corked == nullptr ? 0 : corked->size());
+    return unsent() + UnqueuedBytes();
   }
   OperationQueue copies = MakeCopies(data, destination, segment_bytes);
   // Asked before: they may be admitted, and counted, at once.
@@ -315,6 +314,21 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
     return Gone("send");
   }
   return before + data.size();
+}
+
+std::size_t Endpoint::UnsentBytes() {
+  if (loop_->HasFreeAccess()) return unsent() + UnqueuedBytes();
+  const Guard guard(*this);
+  return guard ? unsent() + UnqueuedBytes() : unsent();
+}
+
+std::size_t Endpoint::UnqueuedBytes() const {
+  const CorkedData* const corked = Corked();
+  std::size_t bytes = corked == nullptr ? 0 : corked->size();
+  if (SendsUnrecorded()) bytes += submissions->sending->unrecorded;
+  const ShortTransfer& send = extras().short_way.send;
+  if (send.state == ShortTransfer::State::kWaits) bytes += send.buffer.size();
+  return bytes;
 }
 
 void Endpoint::AdmitAll(OperationQueue copies) {

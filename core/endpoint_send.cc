@@ -247,8 +247,7 @@ bool Endpoint::Cork(LoopCore::Frame& frame, ConstBuffer data) {
 absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
   LoopCore::Frame* const frame = FrameInHandler();
   if (frame != nullptr && MayCork() && Cork(*frame, data)) {
-    return unsent() + frame->corked.size() +
-           (SendsUnrecorded() ? submissions->sending->unrecorded : 0);
+    return unsent() + UnqueuedBytes();
   }
   if (absl::Status status = CheckConnected("send"); !status.ok()) return status;
   return SendCopyTo(data, SocketAddress(), 0);

@@ -202,6 +202,10 @@ absl::Status Stream::SendVector(std::span<const ConstBuffer> data,
   return endpoint_->Start(record, "send", options);
 }
 
+std::size_t Stream::UnsentBytes() const {
+  return endpoint_ == nullptr ? 0 : endpoint_->UnsentBytes();
+}
+
 absl::Status Stream::SendFile(const File& file, std::uint64_t offset,
                               std::uint64_t length, CompletionHandler handler,
                               const OperationOptions& options) {

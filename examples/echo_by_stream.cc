@@ -28,7 +28,7 @@ class Connection {
   void OnReceived(const weir::Received& received) {
     if (received.end()) {
       // The peer gets all its answers before it gets the end.
-      if (!received.status.ok() ||
+      if (!received.status.ok() || stream_.UnsentBytes() == 0 ||
           !stream_.Flush([this](const weir::Completion&) { Close(); }).ok()) {
         Close();
       }

@@ -108,6 +108,19 @@ TEST_P(OperationChain, O06_SeveralOfEachKeepTheirOrder) {
   EXPECT_EQ(told.alive(), 0);
 }
 
+TEST_P(OperationChain, O06_WhatIsToBeSentIsCounted) {
+  InReceive([&] {
+    EXPECT_EQ(stream().UnsentBytes(), 0u);
+    EXPECT_OK(stream().Send(BytesOf("abc"), told.Handler("abc")));
+    EXPECT_EQ(stream().UnsentBytes(), 3u);
+    EXPECT_OK(stream().Send(BytesOf("de"), told.Handler("de")));
+    EXPECT_EQ(stream().UnsentBytes(), 5u);
+  });
+  EXPECT_EQ(Await(5), "abcde");
+  TurnUntilCount(told, 2);
+  EXPECT_EQ(stream().UnsentBytes(), 0u);
+}
+
 TEST_P(OperationChain, O06_EveryKindOfSendKeepsItsPlace) {
   const std::array<ConstBuffer, 2> parts = {BytesOf("d"), BytesOf("e")};
   InReceive([&] {

@@ -85,6 +85,33 @@ TEST_P(StreamEcho, O06_CopiesAndSendsKeepTheirOrder) {
   EXPECT_EQ(Await(4), "ping");
 }
 
+TEST_P(StreamEcho, O06_WhatIsToBeSentIsCounted) {
+  EXPECT_EQ(Stream().UnsentBytes(), 0u);
+  InReceiver([&] {
+    const std::size_t before = stream().UnsentBytes();
+    EXPECT_EQ(Must(stream().SendCopy(BytesOf("ab"))), before + 2);
+    EXPECT_EQ(stream().UnsentBytes(), before + 2);
+    EXPECT_OK(stream().SendCopy(BytesOf("c")).status());
+    EXPECT_EQ(stream().UnsentBytes(), before + 3);
+    EXPECT_OK(stream().Send(BytesOf("de"), told.Handler("de")));
+    EXPECT_EQ(stream().UnsentBytes(), before + 5);
+    EXPECT_EQ(Must(stream().SendCopy(BytesOf("f"))), before + 6);
+  });
+  EXPECT_EQ(Await(6), "abcdef");
+  ASSERT_OK(stream().Flush(told.Handler("flush")));
+  TurnUntilCount(told, 2);
+  EXPECT_EQ(stream().UnsentBytes(), 0u);
+  const std::string much = Pattern(64 << 20);
+  MustOk(stream().Send(BytesOf(much), told.Handler("much")));
+  Turn();
+  const std::size_t unsent = stream().UnsentBytes();
+  EXPECT_GT(unsent, 0u);
+  EXPECT_LE(unsent, much.size());
+  ASSERT_OK(stream().Close());
+  TurnUntilCount(told, 3);
+  EXPECT_EQ(stream().UnsentBytes(), 0u);
+}
+
 TEST_P(StreamEcho, O06_ManyPiecesAreEchoedInOrder) {
   const std::string text = Pattern(1 << 20);
   std::string got;

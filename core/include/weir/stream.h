@@ -197,6 +197,10 @@ class Stream {
   // completes.
   // A failure shows in the next Flush, Send or receive.
   absl::StatusOr<std::size_t> SendCopy(ConstBuffer data);
+  // As SendCopy returns it, without sending anything. 0: a close loses nothing
+  // of what was given to these two. On a thread that does not run the loop it
+  // may be out of date, and leave out a copy that is just being sent.
+  std::size_t UnsentBytes() const;
 
   // --- receiving into buffers of the runtime (O12)
 
