@@ -238,6 +238,34 @@ TEST_P(OperationThreads, C02_AReceiverThatRacesWithAClose) {
   }
 }
 
+// Whoever asks the handle something is answered, or refused; never is it asked
+// when it is closed, and may be another's.
+TEST_P(OperationThreads, C02_QuestionsThatRaceWithAClose) {
+  for (const int threads : kLoopThreads) {
+    const auto running = NewLoop(threads);
+    LoopThreads run(*running, threads);
+    for (int round = 0; round < 300; ++round) {
+      StreamAndPeer pair = Connect(*running);
+      const SocketAddress address = Must(pair.stream.LocalAddress());
+      absl::Notification asking, closed;
+      std::thread asker([&] {
+        absl::StatusOr<SocketAddress> answer = pair.stream.LocalAddress();
+        asking.Notify();
+        for (; answer.ok(); answer = pair.stream.LocalAddress()) {
+          EXPECT_EQ(*answer, address);
+        }
+        EXPECT_CODE(answer.status(), kFailedPrecondition);
+        EXPECT_EQ(CauseOf(answer.status()), ErrorCause::kUnknown);
+      });
+      Await(asking);
+      EXPECT_OK(pair.stream.Close([&] { closed.Notify(); }));
+      asker.join();
+      Await(closed);
+      if (HasFailure()) break;
+    }
+  }
+}
+
 // Survey traps 48 and 54.
 TEST_P(OperationThreads, O10_CancelsRaceWithResults) {
   for (const int threads : kLoopThreads) {
