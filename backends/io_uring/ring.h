@@ -22,8 +22,8 @@ namespace weir::internal {
 class Ring {
  public:
   struct Options {
-    // Work that the kernel holds back for one thread wakes nobody who waits for
-    // the descriptor (io_req_local_work_add() in Linux): for poll(2) as well.
+    // And for poll(2) of the descriptor: work that the kernel holds back for one
+    // thread wakes nobody who waits for that (io_req_local_work_add() in Linux).
     bool any_thread = false;
     unsigned submission_entries = 1024;
     unsigned completion_entries = 8192;
