@@ -328,8 +328,8 @@ class Endpoint final : public LoopRecord {
   }
   void SendRestOfCorked(LoopCore::Frame& frame, std::int64_t tried);
   absl::StatusOr<std::size_t> SendCopyWithCare(ConstBuffer data);
-  // What is to be sent besides what is in the queue. With the endpoint.
-  std::size_t UnqueuedBytes() const;
+  // UnsentBytes, with the endpoint: what has no record as well.
+  std::size_t UnsentHere() const;
   // What the handlers of this endpoint have corked, if this thread is in one.
   CorkedData* Corked() const;
   void QueueCorked() {

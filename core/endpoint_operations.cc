@@ -300,7 +300,7 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
     } else if (!JoinLast(data, destination, segment_bytes)) {
       AdmitAll(MakeCopies(data, destination, segment_bytes));
     }
-    return unsent() + UnqueuedBytes();
+    return UnsentHere();
   }
   OperationQueue copies = MakeCopies(data, destination, segment_bytes);
   // Asked before: they may be admitted, and counted, at once.
@@ -317,14 +317,14 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyTo(
 }
 
 std::size_t Endpoint::UnsentBytes() {
-  if (loop_->HasFreeAccess()) return unsent() + UnqueuedBytes();
+  if (loop_->HasFreeAccess()) return UnsentHere();
   const Guard guard(*this);
-  return guard ? unsent() + UnqueuedBytes() : unsent();
+  return guard ? UnsentHere() : unsent();
 }
 
-std::size_t Endpoint::UnqueuedBytes() const {
-  const CorkedData* const corked = Corked();
-  std::size_t bytes = corked == nullptr ? 0 : corked->size();
+std::size_t Endpoint::UnsentHere() const {
+  std::size_t bytes = unsent();
+  if (const CorkedData* const corked = Corked()) bytes += corked->size();
   if (SendsUnrecorded()) bytes += submissions->sending->unrecorded;
   const ShortTransfer& send = extras().short_way.send;
   if (send.state == ShortTransfer::State::kWaits) bytes += send.buffer.size();

@@ -247,7 +247,7 @@ bool Endpoint::Cork(LoopCore::Frame& frame, ConstBuffer data) {
 absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
   LoopCore::Frame* const frame = FrameInHandler();
   if (frame != nullptr && MayCork() && Cork(*frame, data)) {
-    return unsent() + UnqueuedBytes();
+    return UnsentHere();
   }
   if (absl::Status status = CheckConnected("send"); !status.ok()) return status;
   return SendCopyTo(data, SocketAddress(), 0);

@@ -76,7 +76,7 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const Options& options) {
                                                 &ring->ring_, &params);
   if (result < 0) return Refused(-result);
   ring->initialised_ = true;
-  ring->for_any_thread_ = ring->enabled_ = options.any_thread;
+  ring->enabled_ = options.any_thread;
   for (const auto& feature : kNeededFeatures) {
     if ((params.features & feature.flag) == 0) {
       return absl::UnavailableError(

@@ -35,7 +35,9 @@ class Ring {
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
-  bool for_any_thread() const { return for_any_thread_; }
+  bool for_any_thread() const {
+    return (ring_.flags & IORING_SETUP_SINGLE_ISSUER) == 0;
+  }
   bool enabled() const { return enabled_; }
   // Gives the ring to the calling thread. No effect if it is enabled.
   absl::Status Enable();
@@ -132,7 +134,6 @@ class Ring {
 
   io_uring ring_{};
   bool initialised_ = false;
-  bool for_any_thread_ = false;
   bool enabled_ = false;
   bool lost_ = false;
   bool sends_without_copy_ = false;
