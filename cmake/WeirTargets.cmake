@@ -27,6 +27,20 @@ function(weir_compile_settings target)
   endif()
 endfunction()
 
+# weir_precompile_suite(TARGET): with the conformance suite's headers precompiled,
+# which take longer to read than most of its files. They are compiled for the first
+# target alone.
+function(weir_precompile_suite target)
+  get_property(first GLOBAL PROPERTY WEIR_PRECOMPILED)
+  if(first)
+    target_precompile_headers(${target} REUSE_FROM ${first})
+  else()
+    target_precompile_headers(${target} PRIVATE
+      <gmock/gmock.h> "${PROJECT_SOURCE_DIR}/tests/conformance/conformance.h")
+    set_property(GLOBAL PROPERTY WEIR_PRECOMPILED ${target})
+  endif()
+endfunction()
+
 # weir_test(NAME name SOURCES file... [LIBRARIES target...]
 #           [THREADED] [CONFORMANCE] [TIMEOUT seconds] [SHARDS number])
 #
@@ -49,6 +63,9 @@ function(weir_test)
   weir_compile_settings(${arg_NAME})
   target_link_libraries(${arg_NAME} PRIVATE
     weir::weir ${arg_LIBRARIES} GTest::gtest GTest::gtest_main)
+  if(weir_conformance IN_LIST arg_LIBRARIES)
+    weir_precompile_suite(${arg_NAME})
+  endif()
   set(labels "")
   if(arg_THREADED)
     list(APPEND labels threaded)
