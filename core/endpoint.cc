@@ -152,7 +152,7 @@ absl::Status Endpoint::StartReceiving(Receiver receiver,
   const auto apply = [](Endpoint& endpoint, Receiver& given) {
     endpoint.TakeReceiver(std::move(given));
     endpoint.paused_ = false;
-    endpoint.Schedule();
+    endpoint.BeginReceiving();
   };
   const char* refused = nullptr;
   Guard guard(*this);

@@ -471,6 +471,7 @@ class Endpoint final : public LoopRecord {
   absl::Status EndOfStream() const;
   void Rest();
   void TakeReceiver(Receiver receiver);
+  void BeginReceiving();
   // For the receiver: moves data and calls it; returns how often.
   int Lend();
   int LendRefusal();

@@ -141,17 +141,16 @@ void Endpoint::TellAccepted(absl::StatusOr<AcceptedStream> accepted) {
 int Endpoint::LendAccepted() {
   int told = 0;
   while (told < kMostAccepts && MayAccept()) {
-    platform::AcceptOutcome outcome = platform::Accept(socket());
+    SocketAddress peer;
+    const platform::AcceptOutcome outcome = platform::Accept(
+        socket(), extras().accepting.peer_address ? &peer : nullptr);
     if (outcome.would_block) {
       NotReadable();
       return told;
     }
     absl::StatusOr<AcceptedStream> accepted;
     if (outcome.ok()) {
-      accepted = MakeAccepted(
-          outcome.socket, family_,
-          extras().accepting.peer_address ? outcome.peer : SocketAddress(),
-          *loop_);
+      accepted = MakeAccepted(outcome.socket, family_, peer, *loop_);
       if (!accepted.ok() && loop_->stopped()) return told;
     } else {
       accepted = platform::SystemError(outcome.error, "accept");
@@ -236,28 +235,25 @@ int Endpoint::LendDatagramBatch() {
 
 // The last indication.
 int Endpoint::EndReceiver(absl::Status status) {
-  ReceiveHandler last = std::exchange(receive_handler_, nullptr);
-  AcceptHandler last_accept;
-  DatagramsHandler last_datagrams;
-  if (!last) {
-    last_accept = std::exchange(own().accept_handler, nullptr);
-    last_datagrams = std::exchange(own().datagrams_handler, nullptr);
-  }
   receives_by_itself_.store(false);
-  Unlock();
-  if (last) {
-    last(Received{.data = {}, .status = std::move(status)});
-  } else if (last_accept) {
-    last_accept(std::move(status));
+  // Called, and destroyed, outside the lock: what it holds is the
+  // application's.
+  const auto tell = [this](auto& handler, auto&& news) {
+    auto last = std::exchange(handler, nullptr);
+    Unlock();
+    last(std::forward<decltype(news)>(news));
+    last = nullptr;
+    Lock();
+  };
+  if (receive_handler_) {
+    tell(receive_handler_, Received{.data = {}, .status = std::move(status)});
+  } else if (own().accept_handler) {
+    tell(own().accept_handler,
+         absl::StatusOr<AcceptedStream>(std::move(status)));
   } else {
-    last_datagrams(
-        ReceivedDatagrams{.datagrams = {}, .status = std::move(status)});
+    tell(own().datagrams_handler,
+         ReceivedDatagrams{.datagrams = {}, .status = std::move(status)});
   }
-  // Outside the lock: what they hold is the application's.
-  last = nullptr;
-  last_accept = nullptr;
-  last_datagrams = nullptr;
-  Lock();
   return 1;
 }
 

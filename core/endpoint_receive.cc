@@ -177,6 +177,7 @@ absl::Status Endpoint::Loss() const {
 // What a receive of 0 bytes means. The system tells a reset once, and a send may
 // have met it (sk_err in Linux): what was received is then not all there was.
 absl::Status Endpoint::EndOfStream() const {
+  if (!has_extras()) return absl::OkStatus();
   return extras().receive_failure.ok() ? Loss() : extras().receive_failure;
 }
 
@@ -205,7 +206,8 @@ absl::Status Endpoint::ReceiveFailed(int error) {
 }
 
 void Endpoint::AcceptInto(OperationRecord* record) {
-  platform::AcceptOutcome outcome = platform::Accept(socket());
+  SocketAddress peer;
+  const platform::AcceptOutcome outcome = platform::Accept(socket(), &peer);
   if (outcome.would_block) {
     NotReadable();
     return;
@@ -214,7 +216,7 @@ void Endpoint::AcceptInto(OperationRecord* record) {
   absl::Status status;
   if (outcome.ok()) {
     record->accepted = outcome.socket;
-    record->address = outcome.peer;
+    record->address = peer;
   } else {
     status = platform::SystemError(outcome.error, "accept");
   }

@@ -65,15 +65,14 @@ inline bool Endpoint::IsIdle(int told) const {
 inline bool Endpoint::IsCalm() const {
   return IsSettled() && !several_threads_ && !Submits() && !paused_ &&
          !readable_ && writable_ && extras().sends.empty() &&
-         extras().ended.empty() && !closing_ && !refused_ &&
-         !hangup_reported_ && !HasFailed() &&
-         !broken_.load(std::memory_order_relaxed);
+         extras().ended.empty() && !refused_ && !hangup_reported_ &&
+         !HasFailed() && !broken_.load(std::memory_order_relaxed);
 }
 
 inline bool Endpoint::LendsCalmly() const {
   return receive_submitted_ && has_lent_ && !several_threads_ && !paused_ &&
-         !again_ && !cancel_receive_ && !cancel_send_ && !closing_ &&
-         !refused_ && extras().receives.empty() && extras().ended.empty() &&
+         !again_ && !cancel_receive_ && !cancel_send_ && !refused_ &&
+         extras().receives.empty() && extras().ended.empty() &&
          extras().resets.empty() && extras().failure.ok() &&
          !broken_.load(std::memory_order_relaxed) &&
          (extras().sends.empty() ||
@@ -82,12 +81,26 @@ inline bool Endpoint::LendsCalmly() const {
 }
 
 void Endpoint::FindShortWay() {
+  calm_ = expects_ = lends_ = false;
+  if (closing_) return;
   const bool calm = IsCalm();
   calm_ = calm && receive_handler_ && extras().receives.empty();
   expects_ = calm && !HasReceiver() && extras().receives.HasOne() &&
              extras().receives.front()->IsPlainReceive() && !end_seen_;
   lends_ = LendsCalmly() && receive_handler_;
   if (lends_ && !extras().sends.empty()) TakeShortCopy();
+}
+
+// Of a stream that nothing was asked of before, a run would find nothing to
+// move and nobody to be told: all that is left of it is to say what to wait
+// for.
+void Endpoint::BeginReceiving() {
+  if (!MayStartHere() || !receive_handler_ || Submits() || has_extras() ||
+      readable_ || running_ || several_threads_) {
+    return Schedule();
+  }
+  Settle(/*again=*/false);
+  FindShortWay();
 }
 
 int Endpoint::Run(Condition conditions, const SubmissionResults& results) {

@@ -301,7 +301,7 @@ void Endpoint::Abort(OperationQueue& queue, bool submitted,
 }
 
 void Endpoint::AbortAll(const absl::Status& why) {
-  if (!has_extras()) {
+  if (!extras().HasOperations()) {
     // What goes on by itself has no record.
     cancel_receive_ = cancel_receive_ || receive_submitted_;
     cancel_send_ = cancel_send_ || send_submitted_;

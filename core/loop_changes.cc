@@ -12,6 +12,7 @@
 namespace weir::internal {
 
 bool LoopCore::IsTransient(const absl::Status& status) {
+  if (status.ok()) return false;
   return absl::IsUnavailable(status) ||
          (absl::IsResourceExhausted(status) &&
           CauseOf(status) != ErrorCause::kNoSpace);

@@ -303,13 +303,15 @@ absl::StatusOr<ConnectProgress> Socket::StartConnecting(
 
 absl::StatusOr<std::optional<Accepted>> Socket::Accept() {
   if (!is_open()) return NotOpen("accept");
-  platform::AcceptOutcome outcome = platform::Accept(front_->native);
+  SocketAddress peer;
+  const platform::AcceptOutcome outcome =
+      platform::Accept(front_->native, &peer);
   if (outcome.ok()) {
     state()->NoteTransfer();
     return Accepted{
         Socket(MakeState(outcome.socket, state()->family, SocketType::kStream,
                          SocketRole::kConnected)),
-        outcome.peer};
+        peer};
   }
   if (outcome.would_block) {
     state()->NoteDrained(Condition::kReadable, /*short_transfer=*/false);

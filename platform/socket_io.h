@@ -106,7 +106,6 @@ inline constexpr std::size_t kMaxDiscardBytes = std::size_t{1} << 20;
 struct AcceptOutcome {
   // The caller's to close; kInvalidSocket unless one was accepted.
   NativeSocket socket = kInvalidSocket;
-  SocketAddress peer;
   int error = 0;
   bool would_block = false;
 
@@ -116,8 +115,8 @@ struct AcceptOutcome {
 // The next waiting connection, non-blocking and close-on-exec. Connections that
 // died while they waited are passed over (accept(2)). With no descriptor left
 // (CauseOfSystemCode(error) is kTooManyDescriptors) the connection stays in the
-// queue.
-AcceptOutcome Accept(NativeSocket listener);
+// queue. `*peer` is set if one was accepted; null: nobody asks.
+AcceptOutcome Accept(NativeSocket listener, SocketAddress* peer);
 
 }  // namespace weir::platform
 

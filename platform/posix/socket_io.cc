@@ -214,7 +214,7 @@ void DiscardArrived(NativeSocket socket) {
   }
 }
 
-AcceptOutcome Accept(NativeSocket listener) {
+AcceptOutcome Accept(NativeSocket listener, SocketAddress* peer) {
   // More than wait with the longest backlog: then it is not of connections.
   constexpr int kMostPassedOver = 1 << 16;
   sockaddr_storage storage;
@@ -222,12 +222,13 @@ AcceptOutcome Accept(NativeSocket listener) {
   int passed_over = 0;
   while (true) {
     socklen_t length = sizeof(storage);
-    const int descriptor =
-        ::accept4(ToDescriptor(listener), reinterpret_cast<sockaddr*>(&storage),
-                  &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int descriptor = ::accept4(
+        ToDescriptor(listener),
+        peer == nullptr ? nullptr : reinterpret_cast<sockaddr*>(&storage),
+        peer == nullptr ? nullptr : &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor >= 0) [[likely]] {
       outcome.socket = FromDescriptor(descriptor);
-      outcome.peer = FromSockaddr(storage, length);
+      if (peer != nullptr) *peer = FromSockaddr(storage, length);
       return outcome;
     }
     const int error = errno;

@@ -281,7 +281,7 @@ void DiscardArrived(NativeSocket socket) {
   }
 }
 
-AcceptOutcome Accept(NativeSocket listener) {
+AcceptOutcome Accept(NativeSocket listener, SocketAddress* peer) {
   // More than wait with the longest backlog: then it is not of connections.
   constexpr int kMostPassedOver = 1 << 16;
   AcceptOutcome outcome;
@@ -299,7 +299,7 @@ AcceptOutcome Accept(NativeSocket listener) {
       u_long on = 1;
       ::ioctlsocket(accepted, static_cast<long>(FIONBIO), &on);
       outcome.socket = FromSocket(accepted);
-      outcome.peer = FromSockaddr(storage, length);
+      if (peer != nullptr) *peer = FromSockaddr(storage, length);
       return outcome;
     }
     const int error = LastErrorOf(listener);

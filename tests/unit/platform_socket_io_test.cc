@@ -207,11 +207,11 @@ TEST(SocketIo, R15_AnUnreachablePortIsAnErrorOfTheNextReceive) {
 
 TEST(SocketIo, AcceptWouldBlock) {
   const ScopedSocket listener = OpenListener();
-  const AcceptOutcome outcome = Accept(listener.get());
+  const AcceptOutcome outcome = Accept(listener.get(), nullptr);
   EXPECT_TRUE(outcome.would_block);
   EXPECT_EQ(outcome.socket, kInvalidSocket);
   const ScopedSocket idle = Open(AddressFamily::kIpv4, SocketType::kStream);
-  EXPECT_EQ(CauseOfSystemCode(Accept(idle.get()).error),
+  EXPECT_EQ(CauseOfSystemCode(Accept(idle.get(), nullptr).error),
             ErrorCause::kInvalidArgument);
 }
 
@@ -225,14 +225,15 @@ TEST(SocketIo, R21_AcceptWithoutDescriptorsLosesNothing) {
   AcceptOutcome refused;
   {
     const conformance::NoDescriptorsLeft none;
-    refused = Accept(listener.get());
+    refused = Accept(listener.get(), nullptr);
   }
   EXPECT_EQ(CauseOfSystemCode(refused.error), ErrorCause::kTooManyDescriptors);
   EXPECT_EQ(refused.socket, kInvalidSocket);
-  const AcceptOutcome accepted = Accept(listener.get());
+  SocketAddress peer;
+  const AcceptOutcome accepted = Accept(listener.get(), &peer);
   ASSERT_TRUE(accepted.ok()) << accepted.error;
   const ScopedSocket server(accepted.socket);
-  EXPECT_EQ(accepted.peer, AddressOf(client));
+  EXPECT_EQ(peer, AddressOf(client));
 }
 
 }  // namespace

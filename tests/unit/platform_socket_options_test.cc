@@ -157,11 +157,12 @@ TEST(SocketOptions, P01_ADualStackSocketNamesIpv4PeersMapped) {
                       SocketAddress::Ipv4Loopback(AddressOf(listener).port()))
                   .ok());
   ASSERT_TRUE(WaitFor(listener, PollBits::kReadable));
-  const AcceptOutcome accepted = Accept(listener.get());
+  SocketAddress peer;
+  const AcceptOutcome accepted = Accept(listener.get(), &peer);
   ASSERT_TRUE(accepted.ok()) << accepted.error;
   const ScopedSocket server(accepted.socket);
-  EXPECT_TRUE(accepted.peer.is_v4_mapped());
-  EXPECT_EQ(accepted.peer.unmapped(), AddressOf(client));
+  EXPECT_TRUE(peer.is_v4_mapped());
+  EXPECT_EQ(peer.unmapped(), AddressOf(client));
 }
 
 TEST(SocketOptions, P01_InterfacesHaveNames) {

@@ -141,10 +141,11 @@ TEST(PlatformSockets, ConnectingAndBothAddresses) {
     EXPECT_TRUE(TakeError(client.get(), "connect").ok());
     EXPECT_TRUE(DescribeSocket(client.get())->connected);
     ASSERT_TRUE(WaitFor(listener, PollBits::kReadable));
-    const AcceptOutcome accepted = Accept(listener.get());
+    SocketAddress peer;
+    const AcceptOutcome accepted = Accept(listener.get(), &peer);
     ASSERT_TRUE(accepted.ok()) << accepted.error;
     const ScopedSocket server(accepted.socket);
-    EXPECT_EQ(accepted.peer, AddressOf(client));
+    EXPECT_EQ(peer, AddressOf(client));
     EXPECT_EQ(*PeerAddress(client.get()), AddressOf(listener));
     EXPECT_EQ(*PeerAddress(server.get()), AddressOf(client));
     // Linux answers the first call after an asynchronous success with success.
@@ -170,7 +171,7 @@ TEST(PlatformSockets, P01_UnixStreamsOnPathsAndAbstractNames) {
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_EQ(*result, ConnectResult::kConnected);
     EXPECT_EQ(*PeerAddress(client.get()), address);
-    const ScopedSocket server(Accept(listener.get()).socket);
+    const ScopedSocket server(Accept(listener.get(), nullptr).socket);
     EXPECT_EQ(*PeerAddress(server.get()), SocketAddress::UnixUnnamed());
   }
   EXPECT_EQ(std::remove(unique.c_str()), 0);
@@ -321,7 +322,7 @@ TEST(PlatformSockets, P05_EveryCallOnABadHandleSaysSo) {
     std::array<std::byte, 4> buffer;
     EXPECT_EQ(Receive(socket, buffer).error, bad);
     EXPECT_EQ(Send(socket, buffer).error, bad);
-    EXPECT_EQ(Accept(socket).error, bad);
+    EXPECT_EQ(Accept(socket, nullptr).error, bad);
   }
 }
 

@@ -96,7 +96,7 @@ struct TcpPair {
     const auto result = Connect(client.get(), AddressOf(listener));
     EXPECT_TRUE(result.ok()) << result.status();
     EXPECT_TRUE(WaitFor(listener, PollBits::kReadable));
-    server = ScopedSocket(Accept(listener.get()).socket);
+    server = ScopedSocket(Accept(listener.get(), nullptr).socket);
     EXPECT_NE(server.get(), kInvalidSocket);
     EXPECT_TRUE(WaitFor(client, PollBits::kWritable));
   }
