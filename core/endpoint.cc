@@ -19,36 +19,6 @@ void DropReference(Endpoint& endpoint) {
   }
 }
 
-// What is there already is reported when the watch is armed, without a call
-// that finds nothing, as it mostly would.
-Endpoint::Endpoint(LoopCore& loop, NativeSocket native, AddressFamily family,
-                   SocketType type, SocketRole role)
-    : LoopRecord(Use::kEndpoint, native),
-      family_(family),
-      type_(type),
-      role_(role),
-      several_threads_(loop.several_threads()),
-      submits_(type == SocketType::kStream && loop.has_submissions()),
-      submits_datagrams_(type == SocketType::kDatagram &&
-                         loop.capabilities().datagram_submissions),
-      loop_(&loop) {
-  AddReference(loop);
-  if (several_threads_) MakeExtras();
-}
-
-Endpoint::~Endpoint() {
-  if (!handle_is_closed()) (void)platform::Close(socket());
-  delete extras_.load(std::memory_order_relaxed);
-  DropReference(*loop_);
-}
-
-EndpointExtras& Endpoint::MakeExtras() {
-  auto* const made = new EndpointExtras;
-  if (several_threads_) made->mu.emplace();
-  extras_.store(made, std::memory_order_release);
-  return *made;
-}
-
 Endpoint::Guard::Guard(Endpoint& endpoint) : endpoint_(endpoint) {
   if (endpoint_.loop_->several_threads()) {
     endpoint_.Lock();

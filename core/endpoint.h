@@ -14,7 +14,6 @@
 #ifndef WEIR_CORE_ENDPOINT_H_
 #define WEIR_CORE_ENDPOINT_H_
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -28,12 +27,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "core/endpoint_extras.h"
+#include "core/endpoint_state.h"
 #include "core/handle_gate.h"
 #include "core/loop_core.h"
-#include "core/loop_record.h"
 #include "core/operation_record.h"
-#include "core/readiness_state.h"
 #include "core/short_transfer.h"
 #include "core/thread_local.h"
 #include "platform/socket_io.h"
@@ -46,7 +43,7 @@
 namespace weir::internal {
 
 // Lock order: an endpoint, then its loop.
-class Endpoint final : public LoopRecord {
+class Endpoint final : public EndpointState {
  public:
   // --- any thread
 
@@ -113,19 +110,6 @@ class Endpoint final : public LoopRecord {
   absl::Status CheckConnected(const char* operation) const;
   // FailedPrecondition if only closing is left (O10).
   absl::Status CheckUnbroken(const char* operation) const;
-  bool is_open() const { return !closed_.load(std::memory_order_relaxed); }
-  SocketRole role() const { return role_.load(std::memory_order_relaxed); }
-  AddressFamily family() const { return family_; }
-  SocketType type() const { return type_; }
-  LoopCore& loop() const { return *loop_; }
-
-  // A stream connects once: true for the first who asks.
-  bool BeginConnecting() {
-    SocketRole expected = SocketRole::kUnconnected;
-    return !broken_.load(std::memory_order_acquire) &&
-           role_.compare_exchange_strong(expected, SocketRole::kConnecting);
-  }
-  void GiveUpConnecting() { role_.store(SocketRole::kUnconnected); }
 
   // Calls `call(NativeSocket)` while the handle is certain to be open, whatever
   // other threads do; returns its status.
@@ -150,19 +134,10 @@ class Endpoint final : public LoopRecord {
   // Does what there is to do, `conditions` having been reported; returns how
   // many handlers it called.
   int Run(Condition conditions, const SubmissionResults& results);
-  // Whether all there is to do, when data is reported, is to receive it for the
-  // receiver of a stream; with one thread, on the persistent model.
-  bool calm() const { return calm_; }
-  // Then this is what is left of Run.
+  // What is left of it where that is all there is to do (calm(), expects(),
+  // lends()). RunLent says -1 if there is more to it.
   int RunCalm(LoopCore::Frame& frame);
-  // Whether all there is to do, when data is reported, is to end the one receive
-  // that waits, which is plain; likewise.
-  bool expects() const { return expects_; }
   int RunExpected(LoopCore::Frame& frame);
-  // The same with a proactor: all there is to do, when nothing is reported, is to
-  // give the receiver what the mechanism has received, and to note that the copy
-  // which it was sending is sent. RunLent says -1 if there is more to it.
-  bool lends() const { return lends_; }
   int RunLent(LoopCore::Frame& frame);
   // `record`'s time is over.
   void Expire(OperationRecord& record);
@@ -175,29 +150,6 @@ class Endpoint final : public LoopRecord {
   void AbortZeroCopy();
   // The mechanism refused the socket: everything ends with `status`.
   void Refuse(absl::Status status);
-  bool finished() const { return finished_; }
-
-  // --- with access to the loop
-
-  // What is to be watched.
-  Watch wanted;
-  // The mechanism was told to forget it, and has requests of it to hand over
-  // before the handle is closed.
-  bool unwatched : 1 = false;
-  bool submits_first : 1 = false;
-  // What receives by itself has no submission yet (Backend::StartReceiveMany).
-  bool receives_bare : 1 = false;
-  // How often it was to run once more in which turn, so that a chain of operations
-  // that always succeed does not keep the turn from ending.
-  std::uint8_t runs = 0;
-  std::uint16_t last_turn = 0;
-  // Made by the thread that runs the endpoint, or, with one thread, by the loop
-  // for a receive that has none yet.
-  std::unique_ptr<EndpointSubmissions> submissions;
-  EndpointSubmissions& MakeSubmissions();
-  // In the loop's list of its endpoints, which has a reference of each.
-  Endpoint* previous = nullptr;
-  Endpoint* next = nullptr;
 
  private:
   // Exclusive use of the endpoint: its lock, or, with one thread, the loop. Not
@@ -226,78 +178,110 @@ class Endpoint final : public LoopRecord {
    private:
     CountedRef<Endpoint> endpoint_;
   };
-  // Nobody uses the handle from here on.
-  void BarHandle() { handle_gate().Close(handle_closed_); }
 
-  // The handle belongs to the endpoint from now on.
   Endpoint(LoopCore& loop, NativeSocket native, AddressFamily family,
-           SocketType type, SocketRole role);
-  ~Endpoint();
+           SocketType type, SocketRole role)
+      : EndpointState(loop, native, family, type, role) {}
+  ~Endpoint() = default;
   friend void AddReference(Endpoint& endpoint);
   friend void DropReference(Endpoint& endpoint);
 
-  void Lock() {
-    if (several_threads_) own().mu->Lock();
-  }
-  void Unlock() {
-    if (several_threads_) own().mu->Unlock();
-  }
-  // What there is of them, to be looked at.
-  const EndpointExtras& extras() const {
-    const EndpointExtras* own = extras_.load(std::memory_order_acquire);
-    return own != nullptr ? *own : NoExtras();
-  }
-  static const EndpointExtras& NoExtras() {
-    static const EndpointExtras& none = *new EndpointExtras;
-    return none;
-  }
-  bool handle_is_closed() const {
-    return handle_closed_.load(std::memory_order_relaxed);
-  }
-  HandleGate& handle_gate() const { return loop_->HandleGateOf(this); }
-  // With the endpoint: to be changed.
-  EndpointExtras& own() {
-    EndpointExtras* own = extras_.load(std::memory_order_relaxed);
-    return own != nullptr ? *own : MakeExtras();
-  }
-  EndpointExtras& MakeExtras();
-  bool has_extras() const {
-    return extras_.load(std::memory_order_relaxed) != nullptr;
-  }
-  // Where there is one.
-  ShortWay& short_way() {
-    return extras_.load(std::memory_order_relaxed)->short_way;
-  }
-  bool HasFailed() const { return has_extras() && !extras().failure.ok(); }
-  std::uint64_t unsent() const {
-    const EndpointExtras* own = extras_.load(std::memory_order_acquire);
-    return own == nullptr ? 0 : own->unsent.load(std::memory_order_relaxed);
-  }
+  // The loop has been destroyed.
+  static absl::Status Gone(const char* operation);
 
-  // --- with the endpoint: endpoint_operations.cc, endpoint_run.cc,
-  // endpoint_close.cc
+  // With the endpoint from here on.
+
+  // --- starting, ending, asking for a run: endpoint_operations.cc
   absl::Status StartWithCare(OperationRecord* record, const char* operation,
                              const OperationOptions& options);
   void Admit(OperationRecord* record, absl::Duration timeout);
   void AdmitAll(OperationQueue copies);
-  void CountUnsent(std::uint64_t bytes) {
-    std::atomic<std::uint64_t>& unsent = own().unsent;
-    unsent.store(unsent.load(std::memory_order_relaxed) + bytes,
-                 std::memory_order_relaxed);
+  // That there is nothing to be asked, and nobody to be kept out, when this
+  // thread starts something: it runs the loop, alone, and all is in order.
+  bool MayStartHere() const {
+    return loop_->HasFreeAccess() && !loop_->stopped() && !closing_ &&
+           !closed_.load(std::memory_order_relaxed) &&
+           !broken_.load(std::memory_order_relaxed);
+  }
+  // The frame of this thread, if it is in a handler of this endpoint and runs
+  // the loop alone.
+  LoopCore::Frame* FrameInHandler() const {
+    LoopCore::Frame* const frame = LoopCore::CurrentFrame();
+    return frame != nullptr && frame->running == this ? frame : nullptr;
   }
   absl::Status ApplyCancel(OperationRecord& record, absl::Status why);
   void ApplyCancelAll();
+  OperationQueue& QueueOf(const OperationRecord& record);
+  // To be indicated with `status`; it is in no queue.
+  void End(OperationRecord* record, absl::Status status);
+  void EndAll(OperationQueue& queue, const absl::Status& status);
+  void Release(OperationRecord* record);
+  // Asks for a Run.
+  void Schedule();
+  // UnsentBytes, with the endpoint: what has no record as well.
+  std::size_t UnsentHere() const;
+
+  // --- rounds: endpoint_run.cc
+  // After so many rounds of one run the others have their turn.
+  static constexpr int kMostRounds = 8;
+  // Of connections and chunks that a mechanism has brought, how many one round
+  // tells.
+  static constexpr int kMostTold = 16;
+  int Indicate();
+  bool MayIndicateHere(OperationRecord& record);
+  bool IsIdle(int told) const;
+  bool IsCalm() const;
+  bool LendsCalmly() const;
+  void FindShortWay();
+  void BeginReceiving();
+  void Settle(bool again);
+
+  // --- the short ways: endpoint_short_way.h, endpoint_short_way.cc,
+  // endpoint_short_copy.cc
+  bool TakesShortWay() const {
+    return on_short_way_ == this && !loop_->has_commands_or_stopped();
+  }
+  void TakeShortWay();
+  void LeaveShortWay() {
+    expects_ = false;
+    if (on_short_way_ == this) on_short_way_ = nullptr;
+  }
+  void TakeLongWay() {
+    if (has_extras()) QueueShortTransfers();
+    if (SendsUnrecorded()) QueueShortCopy();
+  }
+  void QueueShortTransfers();
+  void QueueShortTransfer(OperationRecord::Kind kind, ShortTransfer& transfer);
+  int RunUnexpected(std::int64_t tried);
+  void LeaveShortSend(std::int64_t tried);
+  void TakeShortCopy();
+  void QueueShortCopy();
+  void SubmitShortCopy(LoopCore::Frame& frame,
+                       std::span<const std::int32_t> chunks);
+  bool KeepChunks(const LoopCore::Frame& frame,
+                  std::span<const std::int32_t> chunks);
+  void EndShortCopy();
+  void CopyOutOfChunks(OperationRecord& record);
+  void ReturnKeptChunks();
+
+  // --- the end: endpoint_close.cc
+  static const absl::Status& ClosedStatus();
   void ApplyClose(CloseHandler handler, CloseMode mode);
+  // Nobody uses the handle from here on.
+  void BarHandle() { handle_gate().Close(handle_closed_); }
+  void CloseHandle();
+  bool Finished() const;
+  int Finish();
+
+  // --- copies: endpoint_send.cc
+  // A copy of at least this size is avoided if the socket takes it at once.
+  static constexpr std::size_t kWorthACall = 4096;
   // A stream's: `data` goes out with what else is sent at this time.
   void AppendCopy(ConstBuffer data);
   void SendOrQueue(ConstBuffer data);
+  absl::StatusOr<std::size_t> SendCopyWithCare(ConstBuffer data);
   // Any thread.
   OperationRecord* NewCopy(ConstBuffer data, const SocketAddress& destination);
-  // As SendCopyTo has it.
-  OperationQueue MakeCopies(ConstBuffer data, const SocketAddress& destination,
-                            std::size_t segment_bytes);
-  // A copy of at least this size is avoided if the socket takes it at once.
-  static constexpr std::size_t kWorthACall = 4096;
   // Keeps small data until the handler has returned, on the thread with `frame`;
   // what is lent to that handler stays where it is. False if there is no room.
   bool Cork(LoopCore::Frame& frame, ConstBuffer data);
@@ -327,9 +311,6 @@ class Endpoint final : public LoopRecord {
     SendRestOfCorked(frame, tried);
   }
   void SendRestOfCorked(LoopCore::Frame& frame, std::int64_t tried);
-  absl::StatusOr<std::size_t> SendCopyWithCare(ConstBuffer data);
-  // UnsentBytes, with the endpoint: what has no record as well.
-  std::size_t UnsentHere() const;
   // What the handlers of this endpoint have corked, if this thread is in one.
   CorkedData* Corked() const;
   void QueueCorked() {
@@ -337,93 +318,11 @@ class Endpoint final : public LoopRecord {
     if (corked != nullptr && !corked->empty()) QueueAll(*corked);
   }
   void QueueAll(CorkedData& corked);
-  // The frame of this thread, if it is in a handler of this endpoint and runs the
-  // loop alone.
-  LoopCore::Frame* FrameInHandler() const {
-    LoopCore::Frame* const frame = LoopCore::CurrentFrame();
-    return frame != nullptr && frame->running == this ? frame : nullptr;
-  }
-  // That there is nothing to be asked, and nobody to be kept out, when this
-  // thread starts something: it runs the loop, alone, and all is in order.
-  bool MayStartHere() const {
-    return loop_->HasFreeAccess() && !loop_->stopped() && !closing_ &&
-           !closed_.load(std::memory_order_relaxed) &&
-           !broken_.load(std::memory_order_relaxed);
-  }
+
+  // --- sending: endpoint_send.cc
   // What one run, or one submission, sends from a file before the others have
   // their turn.
   static constexpr std::uint64_t kMostFileBytes = 1 << 20;
-  // After so many rounds of one run the others have their turn.
-  static constexpr int kMostRounds = 8;
-  // Of connections and chunks that a mechanism has brought, how many one round
-  // tells.
-  static constexpr int kMostTold = 16;
-  // Asks for a Run.
-  void Schedule();
-  OperationQueue& QueueOf(const OperationRecord& record);
-  // To be indicated with `status`; it is in no queue.
-  void End(OperationRecord* record, absl::Status status);
-  void EndAll(OperationQueue& queue, const absl::Status& status);
-  void Release(OperationRecord* record);
-  int Indicate();
-  bool MayIndicateHere(OperationRecord& record);
-  bool IsIdle(int told) const;
-  void FindShortWay();
-  bool IsCalm() const;
-
-  // --- the short way: endpoint_short_way.h, endpoint_short_way.cc
-  bool TakesShortWay() const {
-    return on_short_way_ == this && !loop_->has_commands_or_stopped();
-  }
-  void TakeShortWay();
-  void LeaveShortWay() {
-    expects_ = false;
-    if (on_short_way_ == this) on_short_way_ = nullptr;
-  }
-  void TakeLongWay() {
-    if (has_extras()) QueueShortTransfers();
-    if (SendsUnrecorded()) QueueShortCopy();
-  }
-  void QueueShortTransfers();
-  void QueueShortTransfer(OperationRecord::Kind kind, ShortTransfer& transfer);
-  int RunUnexpected(std::int64_t tried);
-  void LeaveShortSend(std::int64_t tried);
-  bool LendsCalmly() const;
-  void TakeShortCopy();
-  void QueueShortCopy();
-  bool SendsUnrecorded() const {
-    return submissions != nullptr && submissions->sending != nullptr &&
-           submissions->sending->unrecorded > 0;
-  }
-  void SubmitShortCopy(LoopCore::Frame& frame,
-                       std::span<const std::int32_t> chunks);
-  bool KeepChunks(const LoopCore::Frame& frame,
-                  std::span<const std::int32_t> chunks);
-  void EndShortCopy();
-  void CopyOutOfChunks(OperationRecord& record);
-  void ReturnKeptChunks();
-  // Persistent model: what is watched stays the same until the end.
-  bool IsSettled() const {
-    return watched_ && !again_ && !handle_is_closed() &&
-           role() != SocketRole::kUnconnected &&
-           (type_ == SocketType::kStream ||
-            WaitsToSend() == Has(settled_.conditions, Condition::kWritable));
-  }
-  bool WaitsToSend() const {
-    return !extras().sends.empty() && !writable_ && !send_submitted_;
-  }
-  void CloseHandle();
-  void Settle(bool again);
-  bool Finished() const;
-  int Finish();
-
-  // --- moving data: endpoint_send.cc, endpoint_datagrams.cc,
-  // endpoint_receive.cc, endpoint_lend.cc
-  static const absl::Status& ClosedStatus();
-  static absl::Status Gone(const char* operation);
-  void Progress();
-  void NoteUntoldError();
-  bool TakeTurningPoints(Condition reports);
   void ProgressSends();
   void ProgressConnect(OperationRecord* record);
   // `record` is the first that is to be sent.
@@ -431,8 +330,16 @@ class Endpoint final : public LoopRecord {
   void SendGathered();
   void SendAlone(OperationRecord* record);
   void SendTogether();
+  bool SendFromFile(OperationRecord* record);
+  // `bytes` of the first `count` buffers have been sent.
+  void NoteSent(std::size_t bytes, std::size_t count);
   void NoteUnsent(const platform::IoOutcome& outcome);
+
+  // --- sending datagrams: endpoint_datagrams.cc
   class DatagramBatch;
+  // As SendCopyTo has it.
+  OperationQueue MakeCopies(ConstBuffer data, const SocketAddress& destination,
+                            std::size_t segment_bytes);
   void SendDatagrams();
   void FirstDatagramRefused(int error);
   void SplitFirst();
@@ -444,7 +351,11 @@ class Endpoint final : public LoopRecord {
                 std::size_t segment_bytes);
   // As errors name it; "" for the peer that the socket is connected to.
   static std::string NameOfDestination(const OperationRecord& record);
-  bool SendFromFile(OperationRecord* record);
+
+  // --- receiving: endpoint_receive.cc
+  void Progress();
+  bool TakeTurningPoints(Condition reports);
+  void NoteUntoldError();
   void ProgressReceives();
   void ReceiveInto(OperationRecord* record);
   void FinishReceiveInto(OperationRecord* record,
@@ -469,9 +380,9 @@ class Endpoint final : public LoopRecord {
   absl::Status ReceiveFailed(int error);
   absl::Status Loss() const;
   absl::Status EndOfStream() const;
-  void Rest();
+
+  // --- for the receiver: endpoint_lend.cc
   void TakeReceiver(Receiver receiver);
-  void BeginReceiving();
   // For the receiver: moves data and calls it; returns how often.
   int Lend();
   int LendRefusal();
@@ -482,47 +393,28 @@ class Endpoint final : public LoopRecord {
   // into `buffer` has returned `tried`.
   int RunUncalm(LoopCore::Frame& frame, std::span<std::byte> buffer,
                 std::int64_t tried);
-  int LendChunks();
-  bool LendChunk();
-  int LendSubmittedAccepts();
-  bool LendSubmittedAccept();
-  void DropUntold();
   int LendAccepted();
   bool MayAccept() const;
   void TellAccepted(absl::StatusOr<AcceptedStream> accepted);
+  void Rest();
   int LendDatagrams();
   int LendDatagramBatch();
   int EndReceiver(absl::Status status);
 
-  // --- handing over to a proactor: endpoint_submissions.cc,
-  // endpoint_endless.cc, endpoint_datagram_submissions.cc
-  bool Submits() const { return submits_; }
-  void TakeReports();
-  void SubmitReceive(OperationRecord* record);
-  void SubmitMany(Submission::Kind kind);
-  void SubmitBareReceive();
-  void NoteRefusalOfMany(const absl::Status& why);
-  void FinishMany(std::int64_t result);
-  void SubmitConnect(OperationRecord* record);
-  void SubmitSends(std::span<const std::span<std::byte>> buffers);
-  bool Submit(Submission& submission,
-              std::span<const std::span<std::byte>> buffers);
-  EndpointSubmissions& OwnSubmissions();
-  EndpointSubmissions::Sending& OwnSending();
-  void TakeAtOnce(Submission& submission);
-  void NoteRefusal(const absl::Status& why);
-  // And may miss how it ends.
-  bool ReceivesWithoutEnd() const {
-    return receive_submitted_ && loop_->capabilities().receives_miss_ends &&
-           (submissions == nullptr ||
-            submissions->receive.kind == Submission::Kind::kReceiveMany);
-  }
-  void FinishReceive(std::int64_t result);
-  void FinishSend(std::int64_t result);
-  void NoteSendFailure(std::int64_t result);
-  void CancelSubmissions();
+  // --- handing over to a proactor: endpoint_submissions.cc
   // Less than this is read and sent for less than a mechanism takes to do it.
   static constexpr std::uint64_t kWorthSubmitting = 65536;
+  bool Submit(Submission& submission,
+              std::span<const std::span<std::byte>> buffers);
+  void TakeAtOnce(Submission& submission);
+  void TakeReports();
+  void NoteRefusal(const absl::Status& why);
+  void SubmitReceive(OperationRecord* record);
+  void FinishReceive(std::int64_t result);
+  void SubmitConnect(OperationRecord* record);
+  void SubmitSends(std::span<const std::span<std::byte>> buffers);
+  void FinishSend(std::int64_t result);
+  void NoteSendFailure(std::int64_t result);
   bool SubmitsFile(const OperationRecord& record) const {
     return Submits() && loop_->capabilities().file_submissions &&
            !HasFailed() &&
@@ -530,12 +422,7 @@ class Endpoint final : public LoopRecord {
   }
   void SubmitFile(OperationRecord* record);
   void FinishFile(std::int64_t result);
-  void SubmitDatagramWait(OperationRecord* record);
-  void FinishDatagramWait(std::int64_t result);
-  void SubmitDatagram(OperationRecord* record);
-  void FinishDatagram(std::int64_t result);
-  // Ends those of `queue` that were to end and could not.
-  void Sweep(OperationQueue& queue);
+  void CancelSubmissions();
   // The mechanism is to give back what it has of `queue`.
   void AskForEnd(const OperationQueue& queue) {
     if (&queue == &extras().receives) {
@@ -547,123 +434,30 @@ class Endpoint final : public LoopRecord {
   // All of them, or of `queue`, are to end with `why`.
   void AbortAll(const absl::Status& why);
   void Abort(OperationQueue& queue, bool submitted, const absl::Status& why);
-  // What goes out together, and in the same way: how many buffers, and
-  // `*offered` bytes.
-  template <typename Buffer, std::size_t kMost>
-  std::size_t Gather(std::array<Buffer, kMost>& buffers,
-                     std::size_t* offered) const {
-    std::size_t count = 0;
-    for (OperationRecord* at = extras().sends.front();
-         at != nullptr && at->zero_copy == extras().sends.front()->zero_copy &&
-         (at->kind == OperationRecord::Kind::kSend ||
-          at->kind == OperationRecord::Kind::kSendCopy);
-         at = at->next) {
-      for (std::size_t i = at->next_buffer;
-           i < at->buffers.size() && count < buffers.size(); ++i) {
-        buffers[count++] = at->buffers[i];
-        *offered += at->buffers[i].size();
-      }
-    }
-    return count;
-  }
-  // `bytes` of the first `count` buffers have been sent.
-  void NoteSent(std::size_t bytes, std::size_t count);
-  bool HasReceiver() const {
-    return receive_handler_ || (has_extras() && (extras().accept_handler ||
-                                                 extras().datagrams_handler));
-  }
-  bool ReceiverWaits() const { return HasReceiver() && !paused_ && !resting_; }
+  // Ends those of `queue` that were to end and could not.
+  void Sweep(OperationQueue& queue);
+
+  // --- what goes on by itself there: endpoint_endless.cc
+  void SubmitMany(Submission::Kind kind);
+  void SubmitBareReceive();
+  void NoteRefusalOfMany(const absl::Status& why);
+  void FinishMany(std::int64_t result);
+  int LendChunks();
+  bool LendChunk();
+  int LendSubmittedAccepts();
+  bool LendSubmittedAccept();
+  void DropUntold();
+
+  // --- datagrams there: endpoint_datagram_submissions.cc
+  void SubmitDatagramWait(OperationRecord* record);
+  void FinishDatagramWait(std::int64_t result);
+  void SubmitDatagram(OperationRecord* record);
+  void FinishDatagram(std::int64_t result);
 
   // Whose handlers this thread is calling in RunExpected, until something comes
   // up.
   WEIR_IN_STATIC_BLOCK
   static inline constinit thread_local const Endpoint* on_short_way_ = nullptr;
-
-  std::atomic<std::uint32_t> references_{0};
-  // Threads between their look at `closed_` and the end of their command.
-  std::atomic<std::uint16_t> entering_{0};
-  // What the loop was asked to watch.
-  Watch settled_;
-
-  const AddressFamily family_;
-  const SocketType type_;
-  std::atomic<SocketRole> role_;
-  // A close was asked for, by whatever thread.
-  std::atomic<bool> closed_{false};
-  // A send or connect was cancelled: only closing is left (O10).
-  std::atomic<bool> broken_{false};
-  std::atomic<bool> receives_by_itself_{false};
-  // The loop's.
-  const bool several_threads_;
-  std::atomic<bool> handle_closed_{false};
-  Condition reports_ = Condition::kNone;
-
-  // With the endpoint.
-
-  // What it can hand over to a proactor, it does, unless that refused the
-  // socket.
-  bool submits_ : 1;
-  // The same of what waits for datagrams, or for room for one.
-  bool submits_datagrams_ : 1;
-  bool running_ : 1 = false;
-  bool again_ : 1 = false;
-  // The receiver of a stream, if that is all. Found at the end of a run:
-  // whatever changes asks for another one.
-  bool calm_ : 1 = false;
-  // The same where a proactor receives for it. At most one copy is being sent.
-  bool lends_ : 1 = false;
-  // The same of a receive, in the short way or in the queue: what may be is
-  // found when a run ends.
-  bool expects_ : 1 = false;
-  bool readable_ : 1 = false;
-  bool writable_ : 1 = true;
-  // The peer's close, or an error, was reported: an end that may never be
-  // reported again.
-  bool hangup_reported_ : 1 = false;
-  // Both directions have ended, in whatever way.
-  bool over_reported_ : 1 = false;
-  // Nothing more can be received.
-  bool end_seen_ : 1 = false;
-  bool connecting_ : 1 = false;
-  bool closing_ : 1 = false;
-  CloseMode close_mode_ : 1 = CloseMode::kGraceful;
-  // The mechanism has reported an error of a datagram socket, whose cause the
-  // receive may not be told (Capabilities::errors_without_cause).
-  bool unreachable_ : 1 = false;
-  bool finished_ : 1 = false;
-  bool refused_ : 1 = false;
-  // Persistent model: the mechanism has been asked to watch.
-  bool watched_ : 1 = false;
-  bool paused_ : 1 = false;
-  // The receiver waits for something to mend, as for descriptors to come back.
-  bool resting_ : 1 = false;
-  // The receive that goes on by itself has brought something.
-  bool has_lent_ : 1 = false;
-  // The mechanism has the first of the queue; of sends, several buffers.
-  bool receive_submitted_ : 1 = false;
-  bool send_submitted_ : 1 = false;
-  // It had no room; it is asked again in the next turn.
-  bool no_room_ : 1 = false;
-  // The last submission ended with "would block".
-  bool receive_would_block_ : 1 = false;
-  // The mechanism is out of buffers or of descriptors: a call is made when there
-  // is something, and then it is asked again.
-  bool receive_by_call_ : 1 = false;
-  // The system does not send from the buffers here.
-  bool copies_sends_ : 1 = false;
-  // See JoinsDatagrams.
-  bool joins_known_ : 1 = false;
-  bool joins_datagrams_ : 1 = false;
-  // Those that were together were refused; how one alone fares, tells why.
-  bool joins_in_doubt_ : 1 = false;
-  bool cancel_receive_ : 1 = false;
-  bool cancel_send_ : 1 = false;
-
-  LoopCore* const loop_;
-  // The endpoint's own. Once made, it stays.
-  std::atomic<EndpointExtras*> extras_{nullptr};
-  // What receives from a stream by itself.
-  ReceiveHandler receive_handler_;
 };
 
 inline absl::StatusOr<std::size_t> Endpoint::SendCopy(ConstBuffer data) {

@@ -107,7 +107,7 @@ inline int Endpoint::LendData(std::span<std::byte> buffer, std::size_t bytes) {
 
 int Endpoint::LendReceived(LoopCore::Frame& frame) {
   if (end_seen_) return EndReceiver(EndOfStream());
-  const std::span<std::byte> buffer = loop_->LentBuffer(frame);
+  const std::span<std::byte> buffer = loop_->memory().LentBuffer(frame);
   const platform::IoOutcome outcome = platform::Receive(socket(), buffer);
   return outcome.bytes > 0 ? LendData(buffer, outcome.bytes)
                            : LendNothing(outcome);
@@ -188,7 +188,8 @@ int Endpoint::LendDatagrams() {
 
 int Endpoint::LendDatagramBatch() {
   std::array<platform::ReceivedDatagram, kMostDatagrams> batch;
-  const std::span<std::byte> buffer = loop_->LentDatagramBuffer();
+  const std::span<std::byte> buffer =
+      loop_->memory().DatagramBuffer(*loop_->FrameOfThisThread());
   const std::size_t room = buffer.size() / batch.size();
   for (std::size_t i = 0; i < batch.size(); ++i) {
     batch[i].buffer = buffer.subspan(i * room, room);

@@ -41,8 +41,8 @@ absl::Status Cancelled() {
 
 OperationRecord* Endpoint::NewOperation(OperationRecord::Kind kind) {
   OperationRecord* record = loop_->HasFreeAccess()
-                                ? loop_->TakeOperationHere()
-                                : loop_->TakeOperation();
+                                ? loop_->memory().TakeOperationHere()
+                                : loop_->memory().TakeOperation();
   if (record == nullptr) record = new OperationRecord;
   record->kind = kind;
   record->references.store(1, std::memory_order_relaxed);
@@ -50,10 +50,11 @@ OperationRecord* Endpoint::NewOperation(OperationRecord::Kind kind) {
 }
 
 void Endpoint::Release(OperationRecord* record) {
-  if (record->copy.size() > 0) loop_->GiveBlock(std::move(record->copy));
+  if (record->copy.size() > 0)
+    loop_->memory().GiveBlock(std::move(record->copy));
   if (!record->Unref()) return;
   record->Clear();
-  if (!loop_->GiveOperation(record)) delete record;
+  if (!loop_->memory().GiveOperation(record)) delete record;
 }
 
 absl::Status Endpoint::Start(OperationRecord* record, const char* operation,

@@ -17,6 +17,25 @@ namespace {
 
 using Kind = OperationRecord::Kind;
 
+// What goes out together, and in the same way, of what waits in `sends`: how
+// many buffers, and `*offered` bytes.
+template <typename Buffer, std::size_t kMost>
+std::size_t Gather(const OperationQueue& sends,
+                   std::array<Buffer, kMost>& buffers, std::size_t* offered) {
+  std::size_t count = 0;
+  for (OperationRecord* at = sends.front();
+       at != nullptr && at->zero_copy == sends.front()->zero_copy &&
+       (at->kind == Kind::kSend || at->kind == Kind::kSendCopy);
+       at = at->next) {
+    for (std::size_t i = at->next_buffer;
+         i < at->buffers.size() && count < buffers.size(); ++i) {
+      buffers[count++] = at->buffers[i];
+      *offered += at->buffers[i].size();
+    }
+  }
+  return count;
+}
+
 }  // namespace
 
 void Endpoint::ProgressSends() {
@@ -151,7 +170,7 @@ void Endpoint::SendTogether() {
   std::size_t offered = 0;
   if (Submits()) {
     std::array<std::span<std::byte>, platform::kMaxVectorBuffers> buffers;
-    const std::size_t count = Gather(buffers, &offered);
+    const std::size_t count = Gather(extras().sends, buffers, &offered);
     if (offered > 0) {
       SubmitSends(std::span(buffers).first(count));
     } else {
@@ -160,7 +179,7 @@ void Endpoint::SendTogether() {
     return;
   }
   std::array<ConstBuffer, platform::kMaxVectorBuffers> buffers;
-  const std::size_t count = Gather(buffers, &offered);
+  const std::size_t count = Gather(extras().sends, buffers, &offered);
   platform::IoOutcome outcome;
   if (offered > 0) {
     outcome = count == 1 ? platform::Send(socket(), buffers[0])
@@ -241,7 +260,7 @@ bool Endpoint::Cork(LoopCore::Frame& frame, ConstBuffer data) {
     return true;
   }
   return data.size() < kWorthACall &&
-         corked.AddCopy(data, loop_->CorkBuffer(frame));
+         corked.AddCopy(data, loop_->memory().CorkBuffer(frame));
 }
 
 absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
@@ -326,7 +345,7 @@ void Endpoint::SendOrQueue(ConstBuffer data) {
 OperationRecord* Endpoint::NewCopy(ConstBuffer data,
                                    const SocketAddress& destination) {
   OperationRecord* record = NewOperation(Kind::kSendCopy);
-  record->SetCopy(data, loop_->TakeBlock(data.size()));
+  record->SetCopy(data, loop_->memory().TakeBlock(data.size()));
   record->address = destination;
   record->phase = OperationRecord::Phase::kQueued;
   return record;

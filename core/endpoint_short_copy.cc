@@ -16,7 +16,7 @@ namespace {
 // `parts` have `size` bytes.
 template <typename Parts>
 CopyBlock CopyOf(LoopCore& loop, const Parts& parts, std::size_t size) {
-  CopyBlock block = loop.TakeBlock(size);
+  CopyBlock block = loop.memory().TakeBlock(size);
   std::byte* end = block.data();
   for (const auto& part : parts) end = std::copy(part.begin(), part.end(), end);
   return block;
@@ -66,7 +66,7 @@ void Endpoint::EndShortCopy() {
   if (sending.kept_count > 0) {
     ReturnKeptChunks();
   } else {
-    loop_->GiveBlock(std::move(sending.copy));
+    loop_->memory().GiveBlock(std::move(sending.copy));
   }
   sending.unrecorded = 0;
   send_submitted_ = false;
@@ -135,7 +135,7 @@ void Endpoint::SubmitShortCopy(LoopCore::Frame& frame,
            .ok()) [[unlikely]] {
     // Why, the run in earnest is told.
     QueueAll(frame.corked);
-    loop_->GiveBlock(std::move(sending.copy));
+    loop_->memory().GiveBlock(std::move(sending.copy));
     ReturnChunks(*loop_, chunks);
     sending.kept_count = 0;
     return;

@@ -25,7 +25,7 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline int Endpoint::RunCalm(
     LoopCore::Frame& frame) {
   frame.running = this;
   running_ = true;
-  const std::span<std::byte> buffer = loop_->LentBuffer(frame);
+  const std::span<std::byte> buffer = loop_->memory().LentBuffer(frame);
   const std::int64_t tried = platform::TryReceive(socket(), buffer);
   if (!IsPart(tried, buffer)) [[unlikely]] {
     return RunUncalm(frame, buffer, tried);

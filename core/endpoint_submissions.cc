@@ -26,34 +26,6 @@ bool IsRefusalOfZeroCopy(ErrorCause cause) {
 
 }  // namespace
 
-EndpointSubmissions& Endpoint::MakeSubmissions() {
-  submissions = std::make_unique<EndpointSubmissions>();
-  submissions->receive.socket = this;
-  if (receives_bare) {
-    receives_bare = false;
-    submissions->receive.kind = Submission::Kind::kReceiveMany;
-    submissions->receive.in_flight = true;
-  }
-  return *submissions;
-}
-
-EndpointSubmissions& Endpoint::OwnSubmissions() {
-  if (submissions != nullptr) return *submissions;
-  LoopCore::Scope scope(*loop_);
-  return MakeSubmissions();
-}
-
-EndpointSubmissions::Sending& Endpoint::OwnSending() {
-  EndpointSubmissions& mine = OwnSubmissions();
-  if (mine.sending == nullptr) {
-    auto made = std::make_unique<EndpointSubmissions::Sending>();
-    made->submission.socket = this;
-    LoopCore::Scope scope(*loop_);
-    mine.sending = std::move(made);
-  }
-  return *mine.sending;
-}
-
 bool Endpoint::Submit(Submission& submission,
                       std::span<const std::span<std::byte>> buffers) {
   LoopCore::Scope scope(*loop_);

@@ -36,8 +36,9 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "core/corked_data.h"
 #include "core/handle_gate.h"
+#include "core/loop_frame.h"
+#include "core/loop_memory.h"
 #include "core/loop_record.h"
 #include "core/mutex.h"
 #include "core/operation_record.h"
@@ -55,8 +56,6 @@
 
 namespace weir::internal {
 
-class Endpoint;
-
 class LoopCore : public std::enable_shared_from_this<LoopCore> {
  public:
   using Message = absl::AnyInvocable<void() &&>;
@@ -66,28 +65,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
                                           std::string backend_reason,
                                           int threads, bool embedded);
 
-  static constexpr std::size_t kLentBytes = 64 * 1024;
-
-  // A thread's stay in Run or RunOnce; innermost first.
-  struct Frame {
-    LoopCore* loop;
-    Frame* outer;
-    // Never used again.
-    std::uint64_t id = 0;
-    Frame* next = nullptr;
-    // For this very thread (O14).
-    std::vector<Message> messages;
-    // The endpoint whose handlers this thread is calling.
-    const Endpoint* running = nullptr;
-    // What they have given to SendCopy, in `cork` or in what is lent to them
-    // (Endpoint::Cork). Nothing waits in the endpoint's queue before it.
-    CorkedData corked;
-    std::unique_ptr<std::byte[]> cork;
-    // Lent to handlers on this thread (O12): `lent`, or a chunk of a mechanism.
-    ConstBuffer lent_now;
-    std::unique_ptr<std::byte[]> lent;
-    std::unique_ptr<std::byte[]> lent_for_datagrams;
-  };
+  // This thread's stays in loops, innermost first.
+  using Frame = LoopFrame;
   static Frame* CurrentFrame() { return current_frame_; }
   Frame* FrameOfThisThread() const {
     Frame* frame = current_frame_;
@@ -230,28 +209,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
     return backend_->NextAccepted(submission);
   }
   bool has_submissions() const { return capabilities_.submissions; }
-  // Any thread; null, or false, if the pool is not for it or has none.
-  OperationRecord* TakeOperation();
-  bool GiveOperation(OperationRecord* record);
-  // For the one thread that runs the loop.
-  OperationRecord* TakeOperationHere() { return operation_pool_.Take(); }
-  CopyBlock TakeBlock(std::size_t size);
-  void GiveBlock(CopyBlock block);
-  // The thread's whose frame it is, valid until it leaves.
-  std::span<std::byte> LentBuffer(Frame& frame) {
-    if (frame.lent == nullptr) [[unlikely]] {
-      Borrow(frame.lent, lent_buffers_, kLentBytes);
-      frame.lent_now = std::span(frame.lent.get(), kLentBytes);
-    }
-    return std::span(frame.lent.get(), kLentBytes);
-  }
-  std::span<std::byte> CorkBuffer(Frame& frame) {
-    if (frame.cork == nullptr) [[unlikely]] {
-      Borrow(frame.cork, lent_buffers_, kLentBytes);
-    }
-    return std::span(frame.cork.get(), kLentBytes);
-  }
-  std::span<std::byte> LentDatagramBuffer();
+  LoopMemory& memory() { return memory_; }
   ReadinessModel readiness_model() const { return rules_.model; }
   // With one thread.
   void CountLentBufferHere() { Count(counters_.buffers_lent); }
@@ -277,7 +235,7 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   const Capabilities& capabilities() const { return capabilities_; }
   bool several_threads() const { return rules_.several_threads; }
   // Of the handle of `of`, and of many others.
-  HandleGate& HandleGateOf(const Endpoint* of) {
+  HandleGate& HandleGateOf(const LoopRecord* of) {
     return handle_gates_[reinterpret_cast<std::uintptr_t>(of) / 256 %
                          handle_gates_.size()];
   }
@@ -401,12 +359,6 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   void EndUnreported(int error);
   void ShutDownEndpoint(CountedRef<Endpoint> endpoint);
   void ExpireOperation(OperationRecord& record);
-  template <typename Use>
-  bool WithPools(Use use);
-  // Takes a buffer of `size` from `pool`, or makes it.
-  void Borrow(std::unique_ptr<std::byte[]>& buffer,
-              std::vector<std::unique_ptr<std::byte[]>>& pool,
-              std::size_t size);
 
   // --- timers
   TimerWheel& wheel();
@@ -493,12 +445,8 @@ class LoopCore : public std::enable_shared_from_this<LoopCore> {
   std::unique_ptr<platform::TerminationWatch> termination_;
   absl::AnyInvocable<void()> termination_handler_;
 
-  // Of several threads: with the lock. Of one: by that one.
-  Mutex pool_mu_;
-  OperationPool operation_pool_;
-  std::vector<CopyBlock> blocks_;
-  std::vector<std::unique_ptr<std::byte[]>> lent_buffers_;
-  std::vector<std::unique_ptr<std::byte[]>> lent_datagram_buffers_;
+  // Its own to guard.
+  LoopMemory memory_{*this};
 
   // Any thread's.
   std::array<HandleGate, 16> handle_gates_;

@@ -1,5 +1,5 @@
-// What a loop does for its endpoints: it runs them, watches for them, keeps
-// their deadlines and lends them memory.
+// What a loop does for its endpoints: it runs them, watches for them and keeps
+// their deadlines.
 
 #include <cstdint>
 #include <memory>
@@ -17,9 +17,6 @@ namespace {
 // How often an endpoint runs in one turn, so that endpoints that keep each other
 // busy do not keep the turn from ending.
 constexpr int kMostRuns = 4;
-
-constexpr std::size_t kLentDatagramBytes = 16 * 64 * 1024;
-constexpr std::size_t kMostBlocks = 1024;
 
 SubmissionResults TakeResults(Endpoint& endpoint) {
   if (endpoint.submissions == nullptr) return {};
@@ -230,71 +227,6 @@ void LoopCore::ExpireOperation(OperationRecord& record) {
   endpoint->Expire(record);
   endpoint->ReleaseRecord(record);
   Acquire();
-}
-
-// Of several threads: with the pools' lock. Of one: for that one alone.
-template <typename Use>
-bool LoopCore::WithPools(Use use) {
-  if (rules_.several_threads) {
-    absl::MutexLock lock(&pool_mu_);
-    return use();
-  }
-  return FrameOfThisThread() != nullptr && use();
-}
-
-OperationRecord* LoopCore::TakeOperation() {
-  OperationRecord* record = nullptr;
-  WithPools([&] {
-    record = operation_pool_.Take();
-    return record != nullptr;
-  });
-  return record;
-}
-
-bool LoopCore::GiveOperation(OperationRecord* record) {
-  return WithPools([&] { return operation_pool_.Give(record); });
-}
-
-CopyBlock LoopCore::TakeBlock(std::size_t size) {
-  if (size > CopyBlock::kUsual) return CopyBlock(size);
-  CopyBlock block;
-  const bool taken = WithPools([&] {
-    if (blocks_.empty()) return false;
-    block = std::move(blocks_.back());
-    blocks_.pop_back();
-    return true;
-  });
-  return taken ? std::move(block) : CopyBlock(CopyBlock::kUsual);
-}
-
-void LoopCore::GiveBlock(CopyBlock block) {
-  if (block.size() != CopyBlock::kUsual) return;
-  WithPools([&] {
-    if (blocks_.size() >= kMostBlocks) return false;
-    blocks_.push_back(std::move(block));
-    return true;
-  });
-}
-
-void LoopCore::Borrow(std::unique_ptr<std::byte[]>& buffer,
-                      std::vector<std::unique_ptr<std::byte[]>>& pool,
-                      std::size_t size) {
-  const Scope scope(*this);
-  if (pool.empty()) {
-    buffer = std::make_unique_for_overwrite<std::byte[]>(size);
-  } else {
-    buffer = std::move(pool.back());
-    pool.pop_back();
-  }
-}
-
-std::span<std::byte> LoopCore::LentDatagramBuffer() {
-  std::unique_ptr<std::byte[]>& buffer =
-      FrameOfThisThread()->lent_for_datagrams;
-  if (buffer == nullptr) {
-    Borrow(buffer, lent_datagram_buffers_, kLentDatagramBytes);
-  }
-  return std::span(buffer.get(), kLentDatagramBytes);
 }
 
 }  // namespace weir::internal

@@ -5,11 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstddef>
 #include <iterator>
-#include <memory>
 #include <utility>
-#include <vector>
 
 #include "core/loop_core.h"
 
@@ -41,20 +38,13 @@ class RunScope {
     if (!frame_.messages.empty() && loop_.rules_.several_threads) {
       loop_.TellOthers();
     }
-    GiveBack(frame_.cork, loop_.lent_buffers_);
-    GiveBack(frame_.lent, loop_.lent_buffers_);
-    GiveBack(frame_.lent_for_datagrams, loop_.lent_datagram_buffers_);
+    loop_.memory().TakeBack(frame_);
     loop_.Give();
     LoopCore::current_frame_ = frame_.outer;
     loop_.ApplyLeftCommands();
   }
 
  private:
-  using Buffer = std::unique_ptr<std::byte[]>;
-  static void GiveBack(Buffer& buffer, std::vector<Buffer>& pool) {
-    if (buffer != nullptr) pool.push_back(std::move(buffer));
-  }
-
   LoopCore& loop_;
   LoopCore::Frame frame_;
 };
