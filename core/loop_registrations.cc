@@ -93,7 +93,7 @@ absl::StatusOr<Registration> LoopCore::RegisterWithAccess(
   }
   std::shared_ptr<RegistrationRecord> record;
   {
-    absl::MutexLock lock(&socket->mu);
+    absl::MutexLock lock(&socket->mutex());
     if (socket->closed.load(std::memory_order_relaxed)) return NotOpen();
     const std::shared_ptr<RegistrationRecord>& old = socket->registration;
     if (old != nullptr && old->live.load(std::memory_order_acquire)) {

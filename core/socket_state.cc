@@ -1,5 +1,8 @@
 #include "core/socket_state.h"
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "core/loop_core.h"
@@ -7,6 +10,12 @@
 #include "core/registration_record.h"
 
 namespace weir::internal {
+
+Mutex& SocketState::mutex() const {
+  constexpr std::size_t kMutexes = 64;
+  static auto& mutexes = *new std::array<Mutex, kMutexes>;
+  return mutexes[reinterpret_cast<std::uintptr_t>(this) / 64 % kMutexes];
+}
 
 SocketState::~SocketState() {
   if (!handle_closed_) (void)platform::Close(native);
@@ -19,26 +28,33 @@ void SocketState::CloseHandle() {
 }
 
 void SocketState::CloseWhenForgotten() {
-  absl::MutexLock lock(&mu);
-  if (registration == nullptr) CloseHandle();
+  bool forgotten = false;
+  {
+    absl::MutexLock lock(&mutex());
+    forgotten = registration == nullptr;
+  }
+  // It may take its time (SO_LINGER), and the mutex is also of others.
+  if (forgotten) CloseHandle();
 }
 
 void SocketState::LetGoOfHandle() {
-  absl::MutexLock lock(&mu);
+  absl::MutexLock lock(&mutex());
   handle_closed_ = true;
 }
 
 std::shared_ptr<RegistrationRecord> SocketState::Registration() {
-  absl::MutexLock lock(&mu);
+  absl::MutexLock lock(&mutex());
   return registration;
 }
 
 void SocketState::Forget(const RegistrationRecord& ended) {
-  absl::MutexLock lock(&mu);
-  if (registration.get() != &ended) return;
-  registration.reset();
-  record.store(nullptr, std::memory_order_relaxed);
-  loop.store(nullptr, std::memory_order_relaxed);
+  {
+    absl::MutexLock lock(&mutex());
+    if (registration.get() != &ended) return;
+    registration.reset();
+    record.store(nullptr, std::memory_order_relaxed);
+    loop.store(nullptr, std::memory_order_relaxed);
+  }
   if (closed.load(std::memory_order_acquire)) CloseHandle();
 }
 
@@ -65,12 +81,12 @@ void SocketState::TellEndRead() {
 }
 
 void SocketState::SetConnectTarget(std::string target) {
-  absl::MutexLock lock(&mu);
+  absl::MutexLock lock(&mutex());
   connect_target = std::make_unique<std::string>(std::move(target));
 }
 
 std::string SocketState::ConnectTarget() {
-  absl::MutexLock lock(&mu);
+  absl::MutexLock lock(&mutex());
   return connect_target == nullptr ? std::string() : *connect_target;
 }
 

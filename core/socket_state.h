@@ -114,9 +114,12 @@ class SocketState final : public SocketFront {
   // `loop` alone.
   std::atomic<RegistrationRecord*> record{nullptr};
 
-  Mutex mu;
-  std::shared_ptr<RegistrationRecord> registration ABSL_GUARDED_BY(mu);
-  std::unique_ptr<std::string> connect_target ABSL_GUARDED_BY(mu);
+  // Of this one and others, for moments. One of each socket's own would be most
+  // of what it costs: an Abseil that remembers orders of mutexes (core/mutex.h)
+  // keeps half a kilobyte of each that was ever taken.
+  Mutex& mutex() const;
+  std::shared_ptr<RegistrationRecord> registration ABSL_GUARDED_BY(mutex());
+  std::unique_ptr<std::string> connect_target ABSL_GUARDED_BY(mutex());
 
  private:
   bool Concerns(std::uint8_t bits) const {
