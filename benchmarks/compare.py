@@ -3,7 +3,8 @@
 could take, and writes a page of the answers: benchmarks/README.md says how.
 
   benchmarks/compare.py [--build=build/release] [--out=build/comparison]
-      [--rounds=5] [--seconds=0.4] [--only=NAME,...] [--quick]
+      [--rounds=9] [--seconds=0.25] [--only=NAME,...] [--quick]
+  benchmarks/compare.py --page=FOLDER
 """
 
 import argparse
@@ -15,7 +16,7 @@ from dataclasses import asdict
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from comparison import goals, machine, page, servers  # noqa: E402
+from comparison import goals, machine, page, rounds, servers  # noqa: E402
 from questions import (  # noqa: E402
     accept_rate,
     churn,
@@ -47,11 +48,16 @@ def _parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--build", default=os.path.join(servers.ROOT, "build/release"))
     parser.add_argument("--out", default=os.path.join(servers.ROOT, "build/comparison"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.4, help="of one measurement")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=0.25, help="of one measurement")
     parser.add_argument("--only", default="", help=f"a list of {', '.join(_NAMES)}")
     parser.add_argument(
         "--quick", action="store_true", help="2 rounds of 0.1 s: that all works"
+    )
+    parser.add_argument(
+        "--page",
+        metavar="FOLDER",
+        help="ask nothing: write the page anew of the results.json there",
     )
     options = parser.parse_args()
     if options.quick:
@@ -69,7 +75,14 @@ def _write_json(answers, path):
         "questions": {
             name: question.as_json() for name, question in answers["questions"].items()
         },
-        "goals": [{**asdict(goal), "reached": goal.reached()} for goal in answers["goals"]],
+        "goals": [
+            {
+                **asdict(goal),
+                "interval": goal.interval(),
+                "reached": None if goal.is_undecided() else goal.reached(),
+            }
+            for goal in answers["goals"]
+        ],
     }
     with open(path, "w", encoding="utf-8") as out:
         json.dump(plain, out, indent=1, ensure_ascii=False)
@@ -82,6 +95,21 @@ def _write(answers, folder):
     )
     _write_json(answers, os.path.join(folder, "results.json"))
     page.write(folder, answers)
+
+
+def _read(folder):
+    with open(os.path.join(folder, "results.json"), encoding="utf-8") as found:
+        answers = json.load(found)
+    answers["questions"] = {
+        name: rounds.Question.from_json(name, plain)
+        for name, plain in answers["questions"].items()
+    }
+    for row in answers["counts"] or ():
+        for what, found in row.items():
+            # JSON has texts for keys.
+            if isinstance(found, dict):
+                row[what] = {int(count): value for count, value in found.items()}
+    return answers
 
 
 def _ask(name, options, answers):
@@ -99,6 +127,13 @@ def _ask(name, options, answers):
 
 def main():
     options = _parse()
+    if options.page:
+        try:
+            _write(_read(options.page), options.page)
+        except (OSError, ValueError, KeyError) as failure:
+            servers.say(f"no results that a page could be made of: {failure}")
+            return 1
+        return 0
     left_out = [
         server.name
         for server in (*servers.TCP_ECHO, *servers.UDP_ECHO)

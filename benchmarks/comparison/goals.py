@@ -1,8 +1,9 @@
 """The goals, and how near the answers come to them."""
 
+import statistics
 from dataclasses import dataclass
 
-from comparison import servers
+from comparison import rounds, servers
 from questions import tcp_echo
 
 _EPOLL_RAW = ("raw epoll level", "raw epoll edge")
@@ -17,11 +18,27 @@ class Goal:
     value: object  # a number, or None if it was not asked
     # Of what there is to be at least so much.
     least: bool = False
+    # Of what differs from round to round: `value` is the median of these.
+    values: tuple = ()
 
     def reached(self):
         if self.value is None:
             return None
         return self.value >= self.limit if self.least else self.value <= self.limit
+
+    def interval(self):
+        """Of the median; None of what was counted, or of too few rounds."""
+        return rounds.interval(self.values) if self.values else None
+
+    def is_undecided(self):
+        """Whether other rounds may well say otherwise."""
+        found = self.interval()
+        return found is not None and found[0] <= self.limit <= found[1]
+
+
+def _of_rounds(text, limit, values, least=False):
+    value = statistics.median(values) if values else None
+    return Goal(text, limit, value, least, tuple(values))
 
 
 def _counted(counts, server, what, connections=64):
@@ -90,29 +107,29 @@ def _of_processor_time(echo, accept_rate, udp, growth):
     if echo:
         for mechanism, names in _RAW.items():
             goals += [
-                Goal(
+                _of_rounds(
                     f"processor time a message, stream on {mechanism} ÷ best raw: {case}",
                     1.05,
-                    echo.ratio(case, f"weir stream, {mechanism}", names),
+                    echo.ratios(case, f"weir stream, {mechanism}", names),
                 )
                 for case in echo.cases
             ]
             goals += [
-                Goal(
+                _of_rounds(
                     f"processor time a message, stream on {mechanism} ÷ best peer: {case}",
                     1,
-                    echo.ratio(case, f"weir stream, {mechanism}", _PEERS),
+                    echo.ratios(case, f"weir stream, {mechanism}", _PEERS),
                 )
                 for case in tcp_echo.BESIDE_PEERS
             ]
     if accept_rate:
         for mechanism, names in _RAW.items():
             goals += [
-                Goal(
+                _of_rounds(
                     f"a connection accepted and closed, {case}, stream on {mechanism} "
                     "÷ best raw",
                     1,
-                    accept_rate.ratio(case, f"weir stream, {mechanism}", names),
+                    accept_rate.ratios(case, f"weir stream, {mechanism}", names),
                 )
                 for case in accept_rate.cases
             ]
@@ -120,10 +137,10 @@ def _of_processor_time(echo, accept_rate, udp, growth):
         for mechanism in _RAW:
             own = f"weir completion, {mechanism}"
             goals += [
-                Goal(
+                _of_rounds(
                     f"datagrams a second of processor time, {case}, {mechanism} ÷ libuv",
                     3,
-                    udp.ratio(case, "libuv", [own]),
+                    udp.ratios(case, "libuv", [own]),
                     least=True,
                 )
                 for case in udp.cases
@@ -134,29 +151,31 @@ def _of_processor_time(echo, accept_rate, udp, growth):
         for mechanism, names in _RAW.items():
 
             def grown(name):
-                return _times(growth.median(last, name), growth.median(first, name))
+                both = (growth.values.get((case, name), ()) for case in (last, first))
+                return [_times(*pair) for pair in zip(*both)]
 
-            raw = _least(grown(name) for name in names)
+            raw = min(filter(None, map(grown, names)), key=statistics.median, default=())
+            own = grown(f"weir stream, {mechanism}")
             goals.append(
-                Goal(
+                _of_rounds(
                     f"growth of the cost of a message, 64 to {last:,} connections, "
                     f"stream on {mechanism} ÷ raw",
                     1.05,
-                    _times(grown(f"weir stream, {mechanism}"), raw),
+                    [_times(*pair) for pair in zip(own, raw)],
                 )
             )
     return goals
 
 
 def _of_timers(rows):
-    import statistics
-
-    medians = {row["name"]: statistics.median(row["values"]) for row in rows or ()}
-    many = medians.get("SetAndCancel/1000000")
-    few = medians.get("SetAndCancel/1000")
+    values = {row["name"]: row["values"] for row in rows or ()}
+    many = values.get("SetAndCancel/1000000", ())
+    few = values.get("SetAndCancel/1000", ())
     return [
-        Goal("ns to set and cancel a timer, 1,000,000 pending", 100, many),
-        Goal("the same ÷ with 1,000 pending", 1.5, _times(many, few)),
+        _of_rounds("ns to set and cancel a timer, 1,000,000 pending", 100, many),
+        _of_rounds(
+            "the same ÷ with 1,000 pending", 1.5, [_times(*pair) for pair in zip(many, few)]
+        ),
     ]
 
 

@@ -173,30 +173,39 @@ def in_process_section(found):
 def goals_section(found):
     rows = []
     for goal in found:
-        reached = goal.reached()
+        reached = {True: "yes", False: "**no**", None: "not asked"}[goal.reached()]
+        if goal.is_undecided():
+            reached = "undecided"
+        interval = goal.interval()
         rows.append(
             [
                 goal.text,
                 f"{'≥' if goal.least else '≤'} {goal.limit:g}",
                 _value(goal.value),
-                {True: "yes", False: "**no**", None: "not asked"}[reached],
+                " – ".join(map(_value, interval)) if interval else "",
+                reached,
             ]
         )
-    return "\n".join(
-        ["## Goals", "", _table(["", "goal", "found", "reached"], rows), ""]
-    )
+    header = ["", "goal", "found", "interval", "reached"]
+    return "\n".join(["## Goals", "", _INTERVAL, _table(header, rows), ""])
 
 
 def _machine_section(machine):
     return _table(["", ""], [[name, str(value)] for name, value in machine.items()])
 
 
+_INTERVAL = """\
+"interval": between which the median of endless rounds on this machine lies, with a
+confidence of 93 % at least. "undecided": the goal lies in there, so that the next run
+may well say the opposite of what is found.
+"""
+
 _METHOD = """\
 Every server runs on a processor of its own, the load on another. In each round every
 server is asked once, one after the other, in an order that moves on; a bar is the
 median of {rounds} rounds, its line their range. "to raw" is the median, over the
-rounds, of the ratio to the best raw loop of the same mechanism in that round, or, of
-UDP, to the raw loop there is.
+rounds, of the ratio in that round to the raw loop of the same mechanism that has the
+least median, or, of UDP, to the raw loop there is.
 Processor time is the server's, user space and kernel, as the system accounts for it.
 What is counted does not depend on the machine's mood; times on loopback do, and
 differences of less than some 10 % between them say nothing.
