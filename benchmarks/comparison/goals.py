@@ -37,6 +37,7 @@ class Goal:
 
 
 def _of_rounds(text, limit, values, least=False):
+    values = [value for value in values if value is not None]
     value = statistics.median(values) if values else None
     return Goal(text, limit, value, least, tuple(values))
 
@@ -152,7 +153,7 @@ def _of_processor_time(echo, accept_rate, udp, growth):
 
             def grown(name):
                 both = (growth.values.get((case, name), ()) for case in (last, first))
-                return [_times(*pair) for pair in zip(*both)]
+                return [_times(*pair) or 0 for pair in zip(*both)]
 
             raw = min(filter(None, map(grown, names)), key=statistics.median, default=())
             own = grown(f"weir stream, {mechanism}")

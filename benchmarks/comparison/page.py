@@ -197,7 +197,8 @@ def _machine_section(machine):
 _INTERVAL = """\
 "interval": between which the median of endless rounds on this machine lies, with a
 confidence of 93 % at least. "undecided": the goal lies in there, so that the next run
-may well say the opposite of what is found.
+may well say the opposite of what is found. benchmarks/README.md says what stands in
+the way of those that are not reached.
 """
 
 _METHOD = """\
