@@ -50,11 +50,11 @@ OperationRecord* Endpoint::NewOperation(OperationRecord::Kind kind) {
 }
 
 void Endpoint::Release(OperationRecord* record) {
-  if (record->copy.size() > 0)
-    loop_->memory().GiveBlock(std::move(record->copy));
+  LoopMemory& memory = loop_->memory();
+  if (record->copy.size() > 0) memory.GiveBlock(std::move(record->copy));
   if (!record->Unref()) return;
   record->Clear();
-  if (!loop_->memory().GiveOperation(record)) delete record;
+  if (!memory.GiveOperation(record)) delete record;
 }
 
 absl::Status Endpoint::Start(OperationRecord* record, const char* operation,

@@ -95,8 +95,8 @@ void Endpoint::FindShortWay() {
 // move and nobody to be told: all that is left of it is to say what to wait
 // for.
 void Endpoint::BeginReceiving() {
-  if (!MayStartHere() || !receive_handler_ || Submits() || has_extras() ||
-      readable_ || running_ || several_threads_) {
+  // Whatever else it receives for, or was asked, is in its extras.
+  if (!MayStartHere() || Submits() || has_extras() || readable_ || running_) {
     return Schedule();
   }
   Settle(/*again=*/false);
