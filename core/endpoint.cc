@@ -92,8 +92,7 @@ absl::Status Endpoint::CheckUsable(const char* operation) const {
   return loop_->CheckNotStopped(operation);
 }
 
-absl::Status Endpoint::CheckConnected(const char* operation) const {
-  if (role() == SocketRole::kConnected) return absl::OkStatus();
+absl::Status Endpoint::NotConnected(const char* operation) const {
   if (absl::Status status = CheckUsable(operation); !status.ok()) return status;
   return absl::FailedPreconditionError(
       absl::StrCat(operation, ": the stream is not connected"));

@@ -106,8 +106,9 @@ class Endpoint final : public EndpointState {
 
   // FailedPrecondition if the socket is closed or the loop was stopped.
   absl::Status CheckUsable(const char* operation) const;
-  // FailedPrecondition if it is no connected stream.
-  absl::Status CheckConnected(const char* operation) const;
+  // What to answer if it was found to be no connected stream: an error,
+  // whatever it has become meanwhile.
+  absl::Status NotConnected(const char* operation) const;
   // FailedPrecondition if only closing is left (O10).
   absl::Status CheckUnbroken(const char* operation) const;
 

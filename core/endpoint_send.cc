@@ -268,7 +268,7 @@ absl::StatusOr<std::size_t> Endpoint::SendCopyWithCare(ConstBuffer data) {
   if (frame != nullptr && MayCork() && Cork(*frame, data)) {
     return UnsentHere();
   }
-  if (absl::Status status = CheckConnected("send"); !status.ok()) return status;
+  if (role() != SocketRole::kConnected) return NotConnected("send");
   return SendCopyTo(data, SocketAddress(), 0);
 }
 

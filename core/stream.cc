@@ -38,7 +38,7 @@ bool IsConnected(const CountedRef<Endpoint>& endpoint) {
 absl::Status NotConnected(const CountedRef<Endpoint>& endpoint,
                           const char* operation) {
   return endpoint == nullptr ? Of(endpoint).Check(operation)
-                             : endpoint->CheckConnected(operation);
+                             : endpoint->NotConnected(operation);
 }
 
 // Out of line: what is done for every small piece of data is short.

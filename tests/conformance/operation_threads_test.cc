@@ -104,6 +104,27 @@ TEST_P(OperationThreads, O09_ACopyFromAnotherThreadIsCountedOnce) {
   }
 }
 
+// What is not started is refused, also by a stream that is connected meanwhile.
+TEST_P(OperationThreads, O09_AStartThatRacesWithItsConnectIsToldOrRefused) {
+  const auto running = NewLoop();
+  LoopThreads run(*running, 1);
+  Socket listener = Listener(AddressFamily::kIpv4);
+  for (int round = 0; round < 1000; ++round) {
+    Stream stream = Must(Stream::Open(*running, AddressFamily::kIpv4));
+    ASSERT_OK(stream.Connect(AddressOf(listener), nullptr));
+    Operation flush;
+    const absl::Time end = absl::Now() + kPatience;
+    absl::Status status;
+    do {
+      status = stream.Flush(nullptr, {.handle = &flush});
+    } while (!status.ok() && absl::Now() < end);
+    ASSERT_OK(status);
+    ASSERT_OK(flush.Wait(kPatience)) << "in round " << round;
+    MustOk(stream.Close(nullptr, CloseMode::kAbortive));
+    (void)listener.Accept();
+  }
+}
+
 // Nothing that has no handler is between its end and being done.
 TEST_P(OperationThreads, O13_WhatASocketIsGivenBackAfterIsDone) {
   const auto running = NewLoop(4);

@@ -63,7 +63,9 @@ std::string ByteStream::Read(std::span<const std::byte> data) {
 }
 
 std::string ByteStream::ReadEnd(bool by_reader) {
-  if (!ended_ && !may_end_ && ending_ == 0 && !by_reader) return "the end of a stream that has not ended";
+  if (!ended_ && !may_end_ && ending_ == 0 && !by_reader) {
+    return "the end of a stream that has not ended";
+  }
   end_read_ = true;
   end_by_reader_ = end_by_reader_ || by_reader;
   return CheckAtTheEnd();

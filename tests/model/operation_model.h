@@ -201,6 +201,9 @@ class Contract {
   bool closed() const { return closed_; }
   bool broken() const { return broken_; }
   bool receiving() const { return receiver_ != nullptr; }
+  // Detached while another thread was about to call a handler, which it may do
+  // still.
+  bool one_more() const { return one_more_; }
   const std::deque<Entry*>& pending(bool in) const { return in ? in_ : out_; }
   // Everything that was started has had its end, and so has a close that was
   // to be told.
@@ -303,7 +306,6 @@ class Contract {
   bool closed_ = false;
   bool close_to_be_told_ = false;
   bool close_told_ = false;
-  // Detached while another thread was about to call a handler.
   bool one_more_ = false;
 };
 

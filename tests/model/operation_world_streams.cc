@@ -433,20 +433,24 @@ void World::Detach(const SubjectPtr& subject, const Step& step) {
     Check(*subject,
           subject->contract.Detached(socket.status(), there,
                                      platform::MonotonicNanoseconds()));
-  }
-  if (!socket.ok()) return;
-  {
-    absl::MutexLock lock(&subject->mu());
-    // Of one that never was a connection there is nothing to be had.
-    if (subject->contract.link() != Contract::Link::kConnected) return;
+    if (!socket.ok()) return;
+    ConnectionModel& model = subject->connection->model;
+    ConnectionModel::Side& self = model.sides[subject->side];
+    ByteStream& out = model.sent[subject->side];
+    // Of one that never was a connection there is nothing to be had; what
+    // another thread is about to tell, that it is one or what it has received,
+    // is not known. It is closed, which its peer may see.
+    if (subject->contract.link() != Contract::Link::kConnected ||
+        subject->contract.one_more()) {
+      self.closed = true;
+      out.End();
+      return;
+    }
     // A loop that ends meanwhile does not close it.
-    subject->connection->model.sides[subject->side].closed = false;
+    self.closed = false;
     // A reset may have been met by a copy, or by a connect that was made before,
     // and the system tells it once.
-    ConnectionModel& model = subject->connection->model;
-    if (model.sent[subject->side].unsure() > 0 || subject->connects) {
-      model.sides[subject->side].send_failed = true;
-    }
+    if (out.unsure() > 0 || subject->connects) self.send_failed = true;
   }
   std::shared_ptr<RawEnd> raw =
       NewRawEnd(*std::move(socket), subject->connection, subject->side);

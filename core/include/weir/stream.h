@@ -74,7 +74,9 @@ class Stream {
   static absl::StatusOr<Stream> Open(EventLoop& loop, AddressFamily family);
 
   // Gives the socket back. FailedPrecondition while operations are pending or
-  // while it receives, or from a thread that the loop does not belong to.
+  // while it receives, or from a thread that the loop does not belong to. What
+  // is done is not pending: where several threads run the loop, another may be
+  // about to call its handler, and calls it.
   absl::StatusOr<Socket> Detach();
 
   // The explicit operator says whether there is a stream, open or not.
