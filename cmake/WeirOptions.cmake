@@ -34,6 +34,8 @@ option(WEIR_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(WEIR_BUILD_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
 option(WEIR_BUILD_BENCHMARKS "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
 option(WEIR_BUILD_FUZZERS "Build the fuzz targets, with Clang alone" OFF)
+option(WEIR_PRECOMPILE
+  "Precompile headers of the library and the examples, as of the tests" OFF)
 option(WEIR_WARNINGS_AS_ERRORS "Warnings of Weir's own code are errors" OFF)
 # WEIR_INSTALL is an option of WeirDependencies.cmake: its default depends on
 # where the dependencies come from.

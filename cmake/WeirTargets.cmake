@@ -27,18 +27,22 @@ function(weir_compile_settings target)
   endif()
 endfunction()
 
-# weir_precompile_suite(TARGET): with the conformance suite's headers precompiled,
-# which take longer to read than most of its files. They are compiled for the first
-# target alone.
-function(weir_precompile_suite target)
-  get_property(first GLOBAL PROPERTY WEIR_PRECOMPILED)
+# weir_precompile(TARGET SET HEADER...): with headers that take longer to read than
+# most of its files. A SET is compiled for the first of its targets alone.
+function(weir_precompile target set)
+  get_property(first GLOBAL PROPERTY WEIR_PRECOMPILED_${set})
   if(first)
     target_precompile_headers(${target} REUSE_FROM ${first})
   else()
-    target_precompile_headers(${target} PRIVATE
-      <gmock/gmock.h> "${PROJECT_SOURCE_DIR}/tests/conformance/conformance.h")
-    set_property(GLOBAL PROPERTY WEIR_PRECOMPILED ${target})
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+    set_property(GLOBAL PROPERTY WEIR_PRECOMPILED_${set} ${target})
   endif()
+endfunction()
+
+# weir_precompile_suite(TARGET): with the conformance suite's headers.
+function(weir_precompile_suite target)
+  weir_precompile(${target} suite
+    <gmock/gmock.h> "${PROJECT_SOURCE_DIR}/tests/conformance/conformance.h")
 endfunction()
 
 # weir_test(NAME name SOURCES file... [LIBRARIES target...]
@@ -63,7 +67,7 @@ function(weir_test)
   weir_compile_settings(${arg_NAME})
   target_link_libraries(${arg_NAME} PRIVATE
     weir::weir ${arg_LIBRARIES} GTest::gtest GTest::gtest_main)
-  if(weir_conformance IN_LIST arg_LIBRARIES)
+  if(weir_conformance IN_LIST arg_LIBRARIES OR WEIR_PRECOMPILE)
     weir_precompile_suite(${arg_NAME})
   endif()
   set(labels "")
@@ -106,6 +110,12 @@ function(weir_example name)
   weir_compile_settings(${name})
   target_link_libraries(${name} PRIVATE
     weir::weir absl::flags absl::flags_parse absl::flags_usage)
+  if(WEIR_PRECOMPILE)
+    weir_precompile(${name} examples
+      "${PROJECT_SOURCE_DIR}/examples/example_main.h"
+      "${PROJECT_SOURCE_DIR}/examples/tcp_echo.h"
+      <absl/flags/flag.h>)
+  endif()
   add_dependencies(weir_examples ${name})
 endfunction()
 
