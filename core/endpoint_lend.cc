@@ -189,7 +189,7 @@ int Endpoint::LendDatagrams() {
 int Endpoint::LendDatagramBatch() {
   std::array<platform::ReceivedDatagram, kMostDatagrams> batch;
   const std::span<std::byte> buffer =
-      loop_->memory().DatagramBuffer(*loop_->FrameOfThisThread());
+      loop_->memory().DatagramBuffer(*LoopCore::CurrentFrame());
   const std::size_t room = buffer.size() / batch.size();
   for (std::size_t i = 0; i < batch.size(); ++i) {
     batch[i].buffer = buffer.subspan(i * room, room);
