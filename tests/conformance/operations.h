@@ -115,8 +115,8 @@ class OperationsTest : public Conformance {
   void PumpUntil(const std::function<bool()>& done);
   // Receives at `peer` until that has got `size` bytes; returns them.
   std::string DrainUntil(Socket& peer, std::size_t size);
-  // Starts sends until one has to wait; returns how many bytes were given, all
-  // of them in sends that `told` counts as "fill".
+  // Starts a send that has to wait for the peer; returns how many bytes it has.
+  // `told` knows it as "fill".
   std::size_t FillSends(Stream& stream, Indications& told);
 };
 
