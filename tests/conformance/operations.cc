@@ -159,10 +159,12 @@ std::size_t OperationsTest::FillSends(Stream& stream, Indications& told) {
   // nobody can tell that nothing fits: buffers grow, and a completion may be
   // late.
   static const std::string& data = *new std::string(kMoreThanFits, 'f');
-  MustOk(stream.Send(BytesOf(data), told.Handler("fill")));
+  Operation send;
+  MustOk(stream.Send(BytesOf(data), told.Handler("fill"), {.handle = &send}));
   // Tried at once by the next turn, if at all.
   Turn();
   Turn();
+  EXPECT_FALSE(send.done());
   return data.size();
 }
 
